@@ -1,0 +1,79 @@
+/* The effective configuration of one run: plain data, filled from one JSON object by the key table in config.c.
+ * A key is one row of that table; defaults, checks, --keys, --schema, the echo in results and docs/config.md come from the rows.
+ */
+#ifndef DMLBENCH_BENCH_CONFIG_H
+#define DMLBENCH_BENCH_CONFIG_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "collectives/status.h"
+#include "kernels/key.h"
+
+enum { MEMBER_OPTIONS_BYTES = 256 };
+
+/* A family member that the config names, with its options struct filled from the member's own rows. */
+struct choice {
+    const char *name;
+    _Alignas(16) unsigned char options[MEMBER_OPTIONS_BYTES];
+};
+
+struct config {
+    const char *why, *name;
+    int64_t seed;
+    struct choice model, data, optimizer;
+    struct {
+        int64_t global, micro;
+    } batch; /* samples */
+    struct {
+        int64_t data;
+    } parallel; /* degrees; 0 = auto until config_settle */
+    struct {
+        const char *allreduce;
+        int64_t bucket_B, segment_B;
+        bool overlap, error_feedback;
+        const char *progress; /* none, poll, thread */
+        struct choice compressor;
+        const char *reduction; /* fast, tree */
+    } exchange;
+    struct {
+        const char *name;
+    } compute; /* blas */
+    struct choice fabric;
+    struct {
+        int64_t steps, warmup_steps;
+        bool verify; /* check gradients before timing */
+    } measure;
+    const char *folder; /* of the config file: relative paths are looked up there first, then in the working directory */
+    struct texts given; /* paths of the keys that the user gave, in file or --set (the rest are defaults) */
+    void *storage;      /* owns every string above */
+};
+
+/* Local. Reads the file (as given, else in configs/ of the working directory, else in the installed or source configs/) whole;
+ * *text is malloced, *folder is the file's folder. No file, a folder, an unreadable file: STATUS_USAGE and a sentence. */
+status config_read_file(const char *path, char **text, char **folder);
+
+/* Local and pure: text (NUL-ended JSON, named `origin` in messages) plus `sets` ("key.path=VALUE") gives c.
+ * Syntax errors name line and column; unknown keys the nearest key; wrong type, range or choice the key, value and what fits;
+ * a key given twice is an error. config_free frees it; on failure there is nothing to free. */
+status config_parse(struct config *c, const char *origin, const char *text, const char *folder, const char *const *sets,
+                    int n_sets);
+void config_free(struct config *c);
+
+/* Local. Rules between keys for this number of ranks (config_rules.c, one small function per rule, each with its sentence);
+ * resolves "auto" degrees. A misfit of ranks and degrees lists the layouts that fit. */
+status config_settle(struct config *c, int ranks);
+
+bool config_was_given(const struct config *c, const char *path);
+
+/* SHA-256, hex, of the canonical effective config (sorted keys, no blanks); hex[65]. */
+void config_hash(const struct config *c, char hex[65]);
+
+/* --keys: one row per key; --schema config: JSON Schema (draft 7); docs/config.md: the same rows as Markdown. */
+void config_print_keys(FILE *out);
+void config_print_schema(FILE *out);
+void config_print_markdown(FILE *out);
+/* The effective config as indented JSON. */
+void config_print(const struct config *c, FILE *out);
+
+#endif

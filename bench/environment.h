@@ -1,0 +1,39 @@
+/* What machine and build this is: read once per rank, by an allow-list; nothing of the environment is copied wholesale. */
+#ifndef DMLBENCH_BENCH_ENVIRONMENT_H
+#define DMLBENCH_BENCH_ENVIRONMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct variable {
+    const char *name, *value;
+};
+
+struct environment {
+    const char *version, *git_commit;
+    bool git_dirty;                        /* of the source that was built */
+    const char *compiler, *cflags, *build; /* build: "mpi" or "smpi" */
+    const char *mpi_library, *blas_library, *blas_kernel, *blas_kernel_reason, *hwloc_version, *cjson_version;
+    const char *host, *kernel, *cpu_model, *governor; /* of rank 0's host; NULL = unknown, written as null */
+    double packages, cores, pus, memory_B, l1d_B, l2_B, l3_B, numa_nodes;
+    double hosts; /* different host names among the ranks */
+    bool oversubscribed;
+    double ranks_per_core;
+    const char *clock;
+    double clock_resolution_s;
+    const char *synchronisation; /* how the steps' start is synchronised */
+    const struct variable *variables;
+    size_t n_variables; /* allow-listed: OMPI_MCA_*, OMP_*, OPENBLAS_*, SLURM_JOB_ID ... */
+};
+
+/* Local: fills what one rank can know by itself; strings live until environment_free. */
+void environment_read(struct environment *e);
+void environment_free(struct environment *e);
+
+/* Usage of this process so far and load of the machine (getrusage, /proc): NaN where the system does not tell. */
+struct usage {
+    double peak_rss_B, voluntary, involuntary, minor_faults, major_faults, load, steal_s;
+};
+struct usage usage_now(void);
+
+#endif

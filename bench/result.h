@@ -1,0 +1,116 @@
+/* Everything that one run has to say, as plain data on rank 0; result_fields.c names each field once (key, unit, meaning), and the
+ * JSON writer, the published schema and docs/results.md walk those rows. The run fills this struct; only the writers print it.
+ */
+#ifndef DMLBENCH_BENCH_RESULT_H
+#define DMLBENCH_BENCH_RESULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/config.h"
+#include "bench/environment.h"
+#include "bench/statistics.h"
+#include "collectives/ledger.h"
+
+/* A number that may not exist: NaN with the reason; written as null beside "<key>_why". */
+struct maybe {
+    double value;
+    const char *why;
+};
+
+enum phase { PHASE_DATA, PHASE_FORWARD, PHASE_BACKWARD, PHASE_ENCODE, PHASE_WAIT, PHASE_DECODE, PHASE_OPTIMIZER, PHASE_COUNT };
+const char *phase_name(enum phase p);
+
+struct comm_row {
+    const char *name, *group, *op, *algorithm; /* "gradient", "data", "allreduce", "ring" */
+    double calls, messages, logical_B, wire_B_counted;
+    struct maybe wire_B_predicted, wire_B_measured;
+};
+
+struct rank_row { /* one per rank */
+    const char *host, *cpuset;
+    double data, pipeline, tensor; /* coordinates */
+    double peak_rss_B, context_switches_voluntary, context_switches_involuntary, page_faults_minor, page_faults_major;
+};
+
+struct result {
+    struct {
+        const char *status, *why; /* ok | failed | check; why "" when ok */
+        double exit_code;
+        char uuid[37];
+        const char *start_utc, *end_utc;
+        double wall_s;
+        const char *command;
+        double failed_step; /* NaN unless a step failed */
+    } run;
+    const struct config *config; /* echoed with defaults */
+    char config_sha256[65];
+    struct environment platform;
+    struct rank_row *ranks;
+    size_t n_ranks;
+    struct {
+        double data, pipeline, tensor, global_batch, micro_batch, micro_batches;
+        const char *schedule;
+    } parallelism;
+    struct {
+        const char *name;
+        double parameters_count, flop_forward, flop_backward; /* flop of one global batch */
+        double loss_floor;                                    /* nats; NaN: unknown */
+    } model;
+    struct {
+        const char *name;
+        char xxh3[17];
+        double size_B, samples;
+    } data;
+    struct {
+        double warmup_steps, measured_steps;
+        size_t steps, ranks;          /* shape of the arrays below; steps counts what was really run, warm-up included */
+        double *step_s;               /* [ranks][steps] */
+        double *phase_s[PHASE_COUNT]; /* each [ranks][steps] */
+        double *loss;                 /* [steps], mean of the global batch before the step's update */
+        bool *warmup;                 /* [steps] */
+    } samples;
+    struct comm_row *comm;
+    size_t n_comm;
+    struct {
+        struct maybe wire_B_predicted, wire_B_measured;
+        double wire_B_counted, dense_equivalent_B;
+        bool match;
+    } comm_total;
+    struct {
+        struct statistic step_s, throughput_samples_per_s, loss_s;
+        struct maybe mfu_frac, overlap_frac, bubble_frac_theory, bubble_frac_measured, sgemm_flop_per_s;
+        double peak_rss_B;
+    } metrics;
+    struct {
+        double loss_first, loss_last;
+        char parameter_hash[17];
+        bool replicas_identical;
+        struct maybe gradient_max_rel_err;
+    } correctness;
+    struct {
+        double load_before, load_after, steal_s, context_switches_involuntary;
+    } interference;
+    const char **warnings;
+    size_t n_warnings;
+};
+
+/* Local. Opens the place for the result early, so that a missing right or folder is found before the training and not after.
+ * path NULL: results/<name>-<UTC>-<hash>.json. Nothing is visible until result_commit; an existing file is never overwritten
+ * (STATUS_FAILED, names it). Result text is written beside (unlinked temporary) and linked. */
+struct result_file;
+status result_open(struct result_file **f, const char *path, const struct config *c);
+/* Local. Writes everything and makes it visible under its name; no space, no right: a sentence, and nothing half-written stays. */
+status result_commit(struct result_file *f, const struct result *r);
+void result_discard(struct result_file *f);
+const char *result_path(const struct result_file *f);
+
+/* The summary that a person reads in ten seconds. */
+void result_print_summary(const struct result *r, const char *path, FILE *out);
+
+void result_print_schema(FILE *out);   /* JSON Schema, draft 7 */
+void result_print_markdown(FILE *out); /* docs/results.md */
+/* --validate FILE: 0 when the file is a result (or config) that fits this program's schema; else a sentence. */
+status result_validate_file(const char *path);
+
+#endif

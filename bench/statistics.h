@@ -1,0 +1,23 @@
+/* Statistics of raw samples: pure functions; scripts/ recomputes them independently in the tests. */
+#ifndef DMLBENCH_BENCH_STATISTICS_H
+#define DMLBENCH_BENCH_STATISTICS_H
+
+#include <stddef.h>
+
+struct statistic {
+    size_t n;
+    double median, ci95_low, ci95_high, ci_level; /* ci_level: the coverage actually reached; NaN where n < 6 allows no interval */
+    double min, max, mean, sd;                    /* sd: n - 1 in the denominator; NaN for n < 2 */
+    double p5, p95, p99;                          /* linear interpolation between order statistics (Hyndman-Fan type 7) */
+};
+
+/* x[n], any order, not changed; sorted[n] is scratch. n = 0 gives NaN everywhere.
+ * The interval of the median is the narrowest symmetric pair of order statistics that covers it with at least 95 % by the exact
+ * binomial distribution (Hoefler & Belli 2015 rule 6; n=6 -> [1,6], 10 -> [2,9], 20 -> [6,15], 30 -> [10,21], 50 -> [18,33]... see
+ * the tests). */
+struct statistic statistic_of(const double *x, size_t n, double *sorted);
+
+/* Quantile q of sorted[n], type 7. */
+double quantile(const double *sorted, size_t n, double q);
+
+#endif

@@ -1,0 +1,43 @@
+/* Allreduce algorithms as data: each is a pure function from (ranks, rank, n, i) to its i-th round, and a byte formula of its own.
+ *
+ * A round is: send a piece of the vector, receive a piece, and add it to the vector or put it in its place. The engine
+ * (collectives/engine.h) plays rounds: blocking, polled between layers, or on a thread. So overlap, segmenting and byte counting
+ * are written once, and the tests can play an algorithm for any number of ranks without MPI.
+ */
+#ifndef DMLBENCH_COLLECTIVES_ALLREDUCE_H
+#define DMLBENCH_COLLECTIVES_ALLREDUCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/key.h"
+
+struct round {
+    int to, from;           /* ranks; -1: no message in that direction */
+    size_t send_at, send_n; /* floats of the vector; a piece of 0 floats is not sent */
+    size_t recv_at, recv_n;
+    bool add; /* received floats are added to the vector; else they replace */
+};
+
+struct allreduce {
+    struct member member;
+    /* Why p ranks or n floats cannot be summed by this member; NULL: they can. OPTIONAL. */
+    const char *(*refuses)(int p, size_t n);
+    /* Rounds of one allreduce over p ranks, the same on every rank (a rank that idles in a round has to = from = -1).
+     * NULL: not played by rounds; the library's own. */
+    int (*rounds)(int p);
+    void (*round)(int p, int rank, size_t n, int i, struct round *out);
+    /* Floats that `rank` sends, by the algorithm's closed formula (not by playing the rounds); NULL: unknown. */
+    uint64_t (*sent_floats)(int p, int rank, size_t n);
+};
+
+extern const struct allreduce allreduce_ring, allreduce_doubling, allreduce_halving, allreduce_tree, allreduce_mpi;
+extern const struct allreduce *const allreduces[]; /* NULL-ended; the first is the default */
+const struct allreduce *allreduce_find(const char *name);
+
+/* Block b of n floats cut into p blocks that differ by at most one float. */
+size_t block_start(size_t n, int p, int b);
+size_t block_length(size_t n, int p, int b);
+
+#endif

@@ -1,0 +1,40 @@
+/* Plays collective operations in the background of the computation: several at once, in the order in which they were started.
+ *
+ * An operation is cut into segments; a few segments are in flight at a time, so that one is summed while the next travels.
+ * Open MPI 4.1 has no asynchronous progress of its own, so somebody has to call: nobody (progress none: all work happens in
+ * engine_wait), the computing rank between layers (poll), or a thread of the engine (thread).
+ * Everything is allocated by engine_open and engine_plan_*; starting, polling and waiting allocate nothing.
+ */
+#ifndef DMLBENCH_COLLECTIVES_ENGINE_H
+#define DMLBENCH_COLLECTIVES_ENGINE_H
+
+#include "collectives/allreduce.h"
+#include "collectives/fabric.h"
+
+enum progress { PROGRESS_NONE, PROGRESS_POLL, PROGRESS_THREAD };
+
+struct engine;    /* one per fabric */
+struct operation; /* planned once, started every step */
+
+/* Local. segment_B: floats of one segment * 4; a vector is cut into segments of this size. */
+status engine_open(struct engine **e, struct fabric *f, enum progress progress, size_t segment_B);
+void engine_close(struct engine *e); /* also frees the operations planned on it; none may be in flight */
+
+/* Local; plan an operation over the fabric's ranks, in the same order on every rank (the order gives the tags).
+ * sum:      x[n] summed over all ranks in place by `algorithm`.
+ * gather:   every rank's code, `bytes` each: codes[ranks * bytes] in rank order, the own code already in its place. Ring.
+ * ordered:  x[n] summed in a fixed tree over leaves, whatever the number of ranks (see ordered.h). */
+status engine_plan_sum(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
+                       struct operation **op);
+status engine_plan_gather(struct engine *e, enum purpose purpose, unsigned char *codes, size_t bytes, struct operation **op);
+
+/* Local; begin an operation. Every rank starts the same operations in the same order. */
+void engine_start(struct engine *e, struct operation *op);
+/* Local; advance what is in flight as far as it goes without waiting. Does nothing for progress none and thread. */
+void engine_poll(struct engine *e);
+/* Collective; returns when op is done. */
+void engine_wait(struct engine *e, struct operation *op);
+/* Seconds during which op was in flight, start to completion, of its last use. */
+double operation_s(const struct operation *op);
+
+#endif

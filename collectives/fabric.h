@@ -1,0 +1,56 @@
+/* The one place where bytes leave a rank: non-blocking point-to-point messages, counted by purpose.
+ *
+ * Collectives are built on these few calls, so counting, shaped links and virtual time come for free to all of them.
+ * Calls cannot fail: an MPI error aborts the job (MPI_ERRORS_ARE_FATAL), a mismatch is a bug.
+ */
+#ifndef DMLBENCH_COLLECTIVES_FABRIC_H
+#define DMLBENCH_COLLECTIVES_FABRIC_H
+
+#include <mpi.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "collectives/ledger.h"
+#include "collectives/status.h"
+#include "kernels/key.h"
+
+typedef struct {
+    MPI_Request mpi;
+} fabric_request;
+
+struct fabric;
+
+struct fabric_ops {
+    struct member member;
+    status (*open)(struct fabric *f, const void *options); /* local; OPTIONAL */
+    void (*close)(struct fabric *f);                       /* OPTIONAL */
+    void (*start_send)(struct fabric *f, const void *data, size_t bytes, int to, int tag, fabric_request *r);
+    void (*start_recv)(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r);
+    bool (*test)(struct fabric *f, fabric_request *r); /* true: done, *r is null again */
+    double (*now_s)(struct fabric *f);                 /* wall or virtual clock, seconds */
+};
+
+struct fabric {
+    const struct fabric_ops *ops;
+    MPI_Comm comm; /* a communicator of its own, so that no tag can meet another's */
+    int rank, ranks;
+    struct ledger ledger;
+};
+
+extern const struct fabric_ops fabric_mpi;
+extern const struct fabric_ops *const fabrics[]; /* NULL-ended; the first is the default */
+const struct fabric_ops *fabric_find(const char *name);
+
+/* Collective over comm (duplicates it). `options` is the member's own struct. If it failed on any rank there is nothing to close.
+ */
+status fabric_open(struct fabric *f, const struct fabric_ops *ops, const void *options, MPI_Comm comm);
+void fabric_close(struct fabric *f);
+
+/* Local. Send `bytes` to rank `to`; counted under `purpose`. `data` must stay untouched until the request is done. */
+void fabric_send(struct fabric *f, enum purpose purpose, const void *data, size_t bytes, int to, int tag, fabric_request *r);
+void fabric_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r);
+bool fabric_test(struct fabric *f, fabric_request *r);
+void fabric_wait(struct fabric *f, fabric_request *r);
+double fabric_now_s(struct fabric *f);
+
+#endif

@@ -1,0 +1,24 @@
+/* The byte ledger: every payload byte that a rank hands to a point-to-point message, by purpose, beside what the algorithms'
+ * formulas say it should be. The fabric is the only caller of ledger_sent; the collectives are the callers of ledger_predict. */
+#ifndef DMLBENCH_COLLECTIVES_LEDGER_H
+#define DMLBENCH_COLLECTIVES_LEDGER_H
+
+#include <stdint.h>
+
+enum purpose { PURPOSE_GRADIENT, PURPOSE_LOSS, PURPOSE_COUNT };
+const char *purpose_name(enum purpose p); /* "gradient", "loss" */
+
+struct ledger_row {
+    uint64_t calls;            /* collective operations begun */
+    uint64_t messages;         /* point-to-point messages sent */
+    uint64_t logical_B;        /* size of what was exchanged: 4 n for an allreduce of n floats */
+    uint64_t wire_B_predicted; /* by formula; meaningless where unpredictable is set */
+    uint64_t wire_B_counted;   /* payload bytes handed to messages */
+    int unpredictable;         /* an operation without a formula took part (the library's own allreduce) */
+};
+
+struct ledger {
+    struct ledger_row rows[PURPOSE_COUNT];
+};
+
+#endif
