@@ -1,0 +1,93 @@
+/* Models: one struct, one table, one file per member (model_<name>.c).
+ *
+ * A model is a chain of layers; a layer is a piece between two activations, so that a pipeline can cut between any two. Each layer
+ * exposes forward, input gradient and weight gradient as three calls. The training loop owns all buffers: per layer and micro-batch
+ * in flight
+ *
+ *      in -> [forward] -> out, saved          saved: what the gradients need of the forward pass
+ *     din <- [input_grad] <- dout, kept       kept: what the weight gradient needs of the input gradient
+ *   grads <- [weight_grad]
+ *
+ * A layer reads its parameters from the model's one flat array and adds its gradients to one of the same layout.
+ */
+#ifndef DMLBENCH_BENCH_MODEL_H
+#define DMLBENCH_BENCH_MODEL_H
+
+#include "bench/dataset.h"
+#include "bench/params.h"
+
+enum { LAYER_SLICES_MAX = 16 };
+
+/* One micro-batch passing through one layer. Arrays that a layer does not use are NULL. */
+struct pass {
+    int samples;
+    const int32_t *symbols; /* [samples, length] */
+    const float *features;  /* [samples, length] */
+    const int32_t *targets; /* [samples, length] or [samples] */
+    const float *params;    /* the whole model's; slices by offset */
+    float *grads;           /* the same layout; added to */
+    const float *in;        /* [samples, in_floats] */
+    float *out;             /* [samples, out_floats] */
+    float *saved, *kept;    /* [samples, saved_floats], [samples, kept_floats] */
+    const float *dout;      /* [samples, out_floats] */
+    float *din;             /* [samples, in_floats] */
+    float *scratch;         /* network.scratch_floats for the micro-batch */
+    float weight;           /* of one row in the loss: 1 / rows of the global batch */
+    double loss;            /* set by the last layer: the SUM of the rows' losses, nats */
+};
+
+struct layer;
+
+struct layer_kind {
+    void (*forward)(const struct layer *l, struct pass *p);
+    void (*input_grad)(const struct layer *l, struct pass *p);
+    void (*weight_grad)(const struct layer *l, struct pass *p);
+};
+
+struct layer {
+    const struct layer_kind *kind;
+    char name[32];
+    const void *options;          /* the model's own struct */
+    int in, out;                  /* per row, where the kind needs them */
+    size_t at[LAYER_SLICES_MAX];  /* offsets of the slices it reads, in the kind's own order */
+    int first_slice, slices;      /* the slices it owns, contiguous; a tied matrix belongs to the first layer that has it */
+    size_t in_floats, out_floats; /* activations, per sample */
+    size_t saved_floats, kept_floats;
+    double flop_forward, flop_input_grad, flop_weight_grad; /* of its matrix products, per sample */
+};
+
+struct network {
+    struct sample_shape shape;
+    struct params params;
+    struct layer *layers;
+    int count;
+    int rows_per_sample;   /* terms of the loss in one sample: positions of a sequence, or 1 */
+    size_t scratch_floats; /* per sample, the most that any layer needs */
+};
+
+struct model {
+    struct member member;
+    /* NULL, or why these options do not make a model, a part of a sentence ("model.hidden 130 is not a multiple of model.heads 4").
+     */
+    const char *(*refuses)(const void *options);
+    /* What one sample must look like. */
+    struct sample_shape (*shape)(const void *options);
+    /* Local. Fills params and layers (and out-of-memory is the only failure). options outlives the network. */
+    status (*build)(struct network *net, const void *options);
+};
+
+extern const struct model model_gpt, model_mlp;
+extern const struct model *const models[]; /* NULL-ended; the first is the default */
+const struct model *model_find(const char *name);
+
+status network_open(struct network *net, const struct model *kind, const void *options);
+void network_close(struct network *net);
+
+/* For the members: appends a layer that owns the slices added since the last one; NULL: out of memory. */
+struct layer *network_add(struct network *net, const struct layer_kind *kind, const char *name, const void *options);
+
+/* Sums over the layers: flop of one sample forward, and backward (both gradients). */
+double network_flop_forward(const struct network *net);
+double network_flop_backward(const struct network *net);
+
+#endif
