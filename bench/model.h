@@ -27,7 +27,7 @@ struct pass {
     const float *params;    /* the whole model's; slices by offset */
     float *grads;           /* the same layout; added to */
     const float *in;        /* [samples, in_floats] */
-    float *out;             /* [samples, out_floats] */
+    float *out;             /* [samples, out_floats]; still there when the gradients are taken */
     float *saved, *kept;    /* [samples, saved_floats], [samples, kept_floats] */
     const float *dout;      /* [samples, out_floats] */
     float *din;             /* [samples, in_floats] */
@@ -83,8 +83,12 @@ const struct model *model_find(const char *name);
 status network_open(struct network *net, const struct model *kind, const void *options);
 void network_close(struct network *net);
 
-/* For the members: appends a layer that owns the slices added since the last one; NULL: out of memory. */
+/* For the members. Local: room for so many layers and slices, zeroed. */
+status network_reserve(struct network *net, int layers, int slices);
+/* Appends a layer, within what was reserved; the slices added after it, up to the next layer, are its own. */
 struct layer *network_add(struct network *net, const struct layer_kind *kind, const char *name, const void *options);
+/* Appends a slice to the last layer: its offset becomes the layer's at[]'s next entry. */
+void network_slice(struct network *net, const char *part, int rows, int columns, float mean, float deviation);
 
 /* Sums over the layers: flop of one sample forward, and backward (both gradients). */
 double network_flop_forward(const struct network *net);

@@ -8,13 +8,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "collectives/status.h"
+
 struct slice {
     char name[48];     /* "block.3.attention.qkv.weight" */
     size_t at, n;      /* floats; n = rows * columns */
     int rows, columns; /* a vector has 1 row */
-    float mean;        /* the initial values: mean + deviation * normal */
-    float deviation;
-    bool decays; /* whether weight decay applies: matrices yes, gains and biases no */
+    float mean;        /* initial value where deviation is 0 */
+    float deviation;   /* of the normal initial values, whose mean is 0; 0: all equal to mean */
+    bool decays;       /* whether weight decay applies: matrices yes, gains and biases no */
 };
 
 struct params {
@@ -23,9 +25,12 @@ struct params {
     size_t n; /* floats in all */
 };
 
-/* Appends a slice; a matrix (rows > 1) decays. Returns its index. Local; out of memory aborts in params_allocate's caller:
- * p->slices NULL and n 0 say so. */
-int params_add(struct params *p, const char *name, int rows, int columns, float mean, float deviation);
+/* Local. Room for `slices` slices. If it failed there is nothing to free. */
+status params_reserve(struct params *p, int slices);
+
+/* Appends a slice, within what was reserved; a matrix (rows > 1) decays. `name` and `part` are joined by a dot. Returns its offset.
+ */
+size_t params_add(struct params *p, const char *name, const char *part, int rows, int columns, float mean, float deviation);
 
 /* Initial values of all slices into x[n]: a pure function of the seed and the slice's position in the model. */
 void params_initialise(const struct params *p, uint64_t seed, float *x);

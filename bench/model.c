@@ -1,0 +1,70 @@
+/* The table of models, and what all of them share: a chain of layers over one array of parameters. */
+#include "bench/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct model *const models[] = { &model_gpt, &model_mlp, NULL };
+
+const struct model *model_find(const char *name)
+{
+    for (int i = 0; models[i]; i++)
+        if (!strcmp(models[i]->member.name, name))
+            return models[i];
+    return NULL;
+}
+
+status network_open(struct network *net, const struct model *kind, const void *options)
+{
+    *net = (struct network){ .shape = kind->shape(options) };
+    return kind->build(net, options);
+}
+
+void network_close(struct network *net)
+{
+    params_free(&net->params);
+    free(net->layers);
+    *net = (struct network){ 0 };
+}
+
+status network_reserve(struct network *net, int layers, int slices)
+{
+    net->layers = calloc((size_t)layers, sizeof(struct layer));
+    if (!net->layers)
+        return status_fail(STATUS_FAILED, "no memory for the table of %d layers", layers);
+    const status s = params_reserve(&net->params, slices);
+    if (s != STATUS_OK)
+        free(net->layers);
+    return s;
+}
+
+struct layer *network_add(struct network *net, const struct layer_kind *kind, const char *name, const void *options)
+{
+    struct layer *l = &net->layers[net->count++];
+    *l = (struct layer){ .kind = kind, .options = options, .first_slice = net->params.count };
+    snprintf(l->name, sizeof l->name, "%s", name);
+    return l;
+}
+
+void network_slice(struct network *net, const char *part, int rows, int columns, float mean, float deviation)
+{
+    struct layer *l = &net->layers[net->count - 1];
+    l->at[l->slices++] = params_add(&net->params, l->name, part, rows, columns, mean, deviation);
+}
+
+double network_flop_forward(const struct network *net)
+{
+    double sum = 0;
+    for (int i = 0; i < net->count; i++)
+        sum += net->layers[i].flop_forward;
+    return sum;
+}
+
+double network_flop_backward(const struct network *net)
+{
+    double sum = 0;
+    for (int i = 0; i < net->count; i++)
+        sum += net->layers[i].flop_input_grad + net->layers[i].flop_weight_grad;
+    return sum;
+}
