@@ -1,0 +1,108 @@
+/* Philox4x32-10: a block of four words is a keyed mix of a 128-bit counter,
+ *     words = Philox(key = seed, counter = {block, step, worker, stream}),
+ * so that any element of any stream is had without drawing those before it. Not for cryptography.
+ * Source: Salmon et al., SC'11, by the implementation of Random123.
+ */
+#include "kernels/random.h"
+
+#include <Random123/philox.h>
+#include <math.h>
+
+#include "kernels/vector.h"
+
+enum { BATCH = 4 * LANES }; /* numbers made at a time: the words of LANES blocks */
+
+void random_words(const struct random *r, uint32_t block, uint32_t words[4])
+{
+    const philox4x32_ctr_t counter = { { block, r->step, r->worker, r->stream } };
+    const philox4x32_key_t key = { { (uint32_t)r->seed, (uint32_t)(r->seed >> 32) } };
+    const philox4x32_ctr_t mixed = philox4x32_R(10, counter, key);
+    memcpy(words, mixed.v, sizeof mixed.v);
+}
+
+/* The words of the blocks that element i of an array, a multiple of BATCH, begins. */
+static void batch_words(const struct random *r, size_t i, uint32_t words[BATCH])
+{
+    for (size_t b = 0; b < LANES; b++)
+        random_words(r, (uint32_t)(i / 4 + b), words + 4 * b);
+}
+
+void random_uniform(const struct random *r, float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += BATCH) {
+        uint32_t words[BATCH];
+        batch_words(r, i, words);
+        const size_t m = n - i < BATCH ? n - i : BATCH;
+        for (size_t j = 0; j < m; j++)
+            x[i + j] = (float)(words[j] >> 8) * 0x1p-24f;
+    }
+}
+
+/* Box-Muller: two uniform numbers u in (0, 1] and v in [0, 1) give sqrt(-2 log u) (cos, sin)(2 pi v). The first half of a batch's
+ * words makes the u, the second the v; numbers j and j + BATCH/2 are a pair. */
+static void batch_normal(const struct random *r, size_t i, float deviation, float x[BATCH])
+{
+    uint32_t words[BATCH];
+    batch_words(r, i, words);
+    float u[BATCH / 2], angle[BATCH / 2];
+    for (int j = 0; j < BATCH / 2; j++) {
+        u[j] = (float)words[j] * 0x1p-32f + 0x1p-33f;
+        angle[j] = (float)(words[BATCH / 2 + j] >> 8) * (float)(2 * M_PI * 0x1p-24);
+    }
+    float radius[BATCH / 2];
+    for (int j = 0; j < BATCH / 2; j += LANES)
+        vec_store(radius + j, -2 * vec_log(vec_load(u + j)));
+    for (int j = 0; j < BATCH / 2; j++)
+        radius[j] = deviation * sqrtf(radius[j]);
+    for (int j = 0; j < BATCH / 2; j += LANES) {
+        vec_store(x + j, vec_load(radius + j) * vec_cos(vec_load(angle + j)));
+        vec_store(x + BATCH / 2 + j, vec_load(radius + j) * vec_sin(vec_load(angle + j)));
+    }
+}
+
+void random_normal(const struct random *r, float deviation, float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += BATCH) {
+        float batch[BATCH];
+        batch_normal(r, i, deviation, batch);
+        memcpy(x + i, batch, (n - i < BATCH ? n - i : BATCH) * sizeof *x);
+    }
+}
+
+uint64_t random_below(const struct random *r, uint32_t block, uint64_t below)
+{
+    uint32_t words[4];
+    random_words(r, block, words);
+    const uint64_t word = (uint64_t)words[0] << 32 | words[1];
+    return (uint64_t)((unsigned __int128)word * below >> 64);
+}
+
+/* Smallest a with a * a >= n; at most 2^32. */
+static uint64_t root_above(uint64_t n)
+{
+    uint64_t a = (uint64_t)sqrt((double)n);
+    while (a > 0 && (unsigned __int128)(a - 1) * (a - 1) >= n)
+        a--;
+    while ((unsigned __int128)a * a < n)
+        a++;
+    return a;
+}
+
+/* The index is a point (left, right) of a rectangle a x b that just holds n; each of four rounds turns one coordinate by a random
+ * angle that depends on the other, which can be undone, so every round is a bijection. Points outside 0..n-1 are walked over. */
+uint64_t random_permute(const struct random *r, uint64_t i, uint64_t n)
+{
+    const uint64_t a = root_above(n), b = n / a + (n % a != 0);
+    do {
+        uint64_t left = i / b, right = i % b;
+        for (int round = 0; round < 4; round += 2) {
+            uint32_t words[4];
+            random_words(r, (uint32_t)right, words);
+            left = (left + words[round]) % a;
+            random_words(r, (uint32_t)left, words);
+            right = (right + words[round + 1]) % b;
+        }
+        i = left * b + right;
+    } while (i >= n);
+    return i;
+}

@@ -1,0 +1,26 @@
+/* The softmax of one row: subtract the maximum, so that the largest exponential is 1 and nothing overflows; the sum is then
+ * between 1 and n. Three passes over a row that stays in cache; the exponentials are most of the time.
+ */
+#include "kernels/softmax.h"
+
+#include <math.h>
+
+#include "kernels/layers.h"
+#include "kernels/vector.h"
+
+struct softmax softmax_row(float *x, size_t n)
+{
+    vec max = vec_set(-INFINITY), sum = { 0 };
+    for (size_t i = 0; i < n; i += LANES)
+        max = vec_max(vec_load_some(x + i, vec_count(n, i), -INFINITY), max);
+    struct softmax s = { .max = vec_largest(max) };
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t m = vec_count(n, i);
+        const vec e = vec_exp(vec_load_some(x + i, m, -INFINITY) - s.max);
+        vec_store_some(x + i, e, m);
+        sum += e;
+    }
+    s.sum = vec_sum(sum);
+    scale(x, 1 / s.sum, n);
+    return s;
+}
