@@ -3,21 +3,21 @@
 # Each layer is a library (kernels, collectives, bench), built once per variant:
 #   mpi   mpicc, what you run          sim   smpicc, the same sources on simulated hosts
 #   asan  mpicc with AddressSanitizer and UndefinedBehaviorSanitizer
-# Settings: MPICC, SMPICC, CC, MARCH (native), WERROR=1, PREFIX, DESTDIR.
+# Settings: MPICC, SMPICC, MARCH (native), WERROR=1, BUILD (build), JOBS, PREFIX (/usr/local), DESTDIR.
 
 MPICC   ?= mpicc
 SMPICC  ?= smpicc
 MARCH   ?= native
 PREFIX  ?= /usr/local
 BUILD   ?= build
-PYTHON  ?= python3
+JOBS    ?= $(shell nproc)
 
 LAYERS   := kernels collectives bench
 VARIANTS := mpi sim asan
 VERSION  := 0.1.0
 
 WARN   := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(if $(WERROR),-Werror)
-CFLAGS := -std=gnu11 -O3 -g -march=$(MARCH) -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread $(WARN)
+CFLAGS := -std=gnu11 -O3 -g -march=$(MARCH) -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread
 CPPFLAGS := -I. -D_GNU_SOURCE
 LDLIBS := -lopenblas -lsleef -lhwloc -lcjson -lxxhash -lmd -lm -pthread
 
@@ -26,7 +26,7 @@ CC_sim  := $(SMPICC)
 CC_asan := $(MPICC)
 FLAGS_asan := -fsanitize=address,undefined -fno-omit-frame-pointer
 
-.PHONY: all sim demo test bench layers format lint install uninstall clean help
+.PHONY: all sim deps demo test test-asan test-programs asan-programs bench layers format lint install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/dmlbench
@@ -49,9 +49,9 @@ endef
 
 # $(1) variant
 define variant_rules
-$(BUILD)/$(1)/%.o: %.c
+$(BUILD)/$(1)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$$(CC_$(1)) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -MMD -MP -c $$< -o $$@
+	$$(CC_$(1)) $$(CPPFLAGS) $$(CFLAGS) $$(WARN) $$(FLAGS_$(1)) -MMD -MP -c $$< -o $$@
 $(foreach layer,$(LAYERS),$(eval $(call layer_rules,$(1),$(layer))))
 $(BUILD)/$(1)/dmlbench: $(BUILD)/$(1)/bench/main.o $(BUILD)/$(1)/libbench.a $(BUILD)/$(1)/libcollectives.a $(BUILD)/$(1)/libkernels.a
 	$$(CC_$(1)) $$(CFLAGS) $$(FLAGS_$(1)) $$^ -o $$@ $$(LDLIBS)
@@ -68,9 +68,17 @@ $(BUILD)/$(1)/tests/speed/%: $(BUILD)/$(1)/tests/speed/%.o $(BUILD)/$(1)/libbenc
 endef
 $(foreach variant,$(VARIANTS),$(eval $(call variant_rules,$(variant))))
 
-# the build's identity goes into one file, which is remade when it changes
-$(foreach variant,$(VARIANTS),$(BUILD)/$(variant)/bench/environment.o): CPPFLAGS += -DDMLBENCH_VERSION='"$(VERSION)"' \
-	-DDMLBENCH_CFLAGS='"$(CFLAGS)"' -DDMLBENCH_GIT_COMMIT='"$(GIT_COMMIT)"' -DDMLBENCH_GIT_DIRTY=$(GIT_DIRTY)
+# Two notes of what the objects were made with; each is rewritten, and its objects remade, only when it changes: the compilers
+# and flags of all objects, and the build's identity, which goes into one file.
+IDENTITY := -DDMLBENCH_VERSION='"$(VERSION)"' -DDMLBENCH_CFLAGS='"$(CFLAGS)"' -DDMLBENCH_GIT_COMMIT='"$(GIT_COMMIT)"' \
+	-DDMLBENCH_GIT_DIRTY=$(GIT_DIRTY)
+$(BUILD)/flags: NOTE = $(MPICC) $(SMPICC) $(CFLAGS)
+$(BUILD)/identity: NOTE = $(IDENTITY)
+$(BUILD)/flags $(BUILD)/identity: FORCE
+	$(shell mkdir -p $(@D))$(file >$@.new,$(NOTE))@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+ENVIRONMENT_O := $(VARIANTS:%=$(BUILD)/%/bench/environment.o)
+$(ENVIRONMENT_O): CPPFLAGS += $(IDENTITY)
+$(ENVIRONMENT_O): $(BUILD)/identity
 
 $(BUILD)/dmlbench: $(BUILD)/mpi/dmlbench
 	ln -sf mpi/dmlbench $@
@@ -78,8 +86,81 @@ $(BUILD)/dmlbench: $(BUILD)/mpi/dmlbench
 sim: $(BUILD)/sim/dmlbench
 	ln -sf sim/dmlbench $(BUILD)/dmlbench-sim
 
+# ---- set-up, demo, tests, bench ----------------------------------------------------------------------------------------------
+
+deps:
+	@scripts/install-deps.sh
+
+# The sub-makes read the machine again after deps has changed it.
+demo: deps
+	$(MAKE) -j$(JOBS) all
+	scripts/demo.sh
+
+TESTS       := $(patsubst %.c,%,$(wildcard tests/kernels/test_*.c tests/collectives/test_*.c tests/bench/test_*.c))
+TESTS_mpi   := $(patsubst %.c,%,$(shell grep -ls '^/\* ranks:' $(TESTS:=.c) /dev/null))
+TESTS_unit  := $(filter-out $(TESTS_mpi),$(TESTS))
+TESTS_tools := $(patsubst %.c,%,$(wildcard tests/*/show_*.c))
+
+test-programs: all sim $(TESTS:%=$(BUILD)/mpi/%) $(TESTS_tools:%=$(BUILD)/mpi/%) $(TESTS_mpi:%=$(BUILD)/sim/%)
+asan-programs: $(BUILD)/asan/dmlbench $(TESTS:%=$(BUILD)/asan/%)
+
+test: deps
+	$(MAKE) -j$(JOBS) test-programs $(TESTS_unit:%=$(BUILD)/asan/%)
+	$(MAKE) layers
+	tests/run --build $(BUILD)
+
+# Everything that is C under AddressSanitizer and UndefinedBehaviorSanitizer, the MPI tests too.
+test-asan: deps
+	$(MAKE) -j$(JOBS) asan-programs
+	tests/run --build $(BUILD) --variant asan
+
+bench: deps
+	$(MAKE) -j$(JOBS) all $(patsubst %.c,$(BUILD)/mpi/%,$(wildcard tests/speed/*.c))
+	scripts/bench/run.py --build $(BUILD)
+
+layers: all
+	scripts/check-layers.py $(BUILD)/mpi
+
+# ---- care of the source ------------------------------------------------------------------------------------------------------
+
+C_FILES  := $(wildcard kernels/*.[ch] collectives/*.[ch] bench/*.[ch] tests/*/*.[ch])
+PY_FILES := $(shell grep -lsrI '^\#!.*python' scripts tests) $(wildcard tests/cli/*.py)
+SH_FILES := $(wildcard scripts/*.sh) .ci/run
+
+format:
+	clang-format -i $(C_FILES)
+
+lint:
+	clang-format --dry-run -Werror $(C_FILES)
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -I. kernels collectives bench
+	shellcheck $(SH_FILES)
+	/usr/bin/python3 -m py_compile $(PY_FILES)
+
+# ---- the installed program ---------------------------------------------------------------------------------------------------
+
+install: all
+	install -D -m 755 $(BUILD)/mpi/dmlbench $(DESTDIR)$(PREFIX)/bin/dmlbench
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dmlbench/configs configs/*.json
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/dmlbench
+	rm -rf $(DESTDIR)$(PREFIX)/share/dmlbench
+
 clean:
 	rm -rf $(BUILD)
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: make             build/dmlbench
+#: make demo        install what is missing, build, run the main job on 8 ranks, draw its result
+#: make test        install what is missing, build, then every test; the last line says how many passed
+#: make sim         build/dmlbench-sim: the same program on simulated hosts
+#: make bench       speed, side by side with what others do on this machine
+#: make test-asan   the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#: make layers      prove that bench -> collectives -> kernels holds
+#: make format lint care of the source
+#: make install     into $(DESTDIR)$(PREFIX); make uninstall takes it out again
 
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
