@@ -26,7 +26,7 @@ CC_sim  := $(SMPICC)
 CC_asan := $(MPICC)
 FLAGS_asan := -fsanitize=address,undefined -fno-omit-frame-pointer
 
-.PHONY: all sim deps demo test test-asan test-programs asan-programs bench layers format lint install uninstall clean help FORCE
+.PHONY: all sim deps demo test test-ready test-asan test-programs asan-programs bench layers format lint install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/dmlbench
@@ -104,10 +104,12 @@ TESTS_tools := $(patsubst %.c,%,$(wildcard tests/*/show_*.c))
 test-programs: all sim $(TESTS:%=$(BUILD)/mpi/%) $(TESTS_tools:%=$(BUILD)/mpi/%) $(TESTS_mpi:%=$(BUILD)/sim/%)
 asan-programs: $(BUILD)/asan/dmlbench $(TESTS:%=$(BUILD)/asan/%)
 
-test: deps
+test: test-ready
+	tests/run --build $(BUILD)
+
+test-ready: deps
 	$(MAKE) -j$(JOBS) test-programs $(TESTS_unit:%=$(BUILD)/asan/%)
 	$(MAKE) layers
-	tests/run --build $(BUILD)
 
 # Everything that is C under AddressSanitizer and UndefinedBehaviorSanitizer, the MPI tests too.
 test-asan: deps
@@ -133,7 +135,7 @@ format:
 lint:
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -I. kernels collectives bench
-	shellcheck $(SH_FILES)
+	shellcheck -x $(SH_FILES)
 	/usr/bin/python3 -m py_compile $(PY_FILES)
 
 # ---- the installed program ---------------------------------------------------------------------------------------------------
