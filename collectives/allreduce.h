@@ -27,6 +27,10 @@ struct allreduce {
     /* Rounds of one allreduce over p ranks, the same on every rank (a rank that idles in a round has to = from = -1).
      * NULL: not played by rounds; the library's own. */
     int (*rounds)(int p);
+    /* How many messages the vector is cut into: the algorithm's own messages are at most about n / blocks(p) floats. Sizes
+     * segments.
+     */
+    int (*blocks)(int p);
     void (*round)(int p, int rank, size_t n, int i, struct round *out);
     /* Floats that `rank` sends, by the algorithm's closed formula (not by playing the rounds); NULL: unknown. */
     uint64_t (*sent_floats)(int p, int rank, size_t n);

@@ -16,11 +16,13 @@ enum progress { PROGRESS_NONE, PROGRESS_POLL, PROGRESS_THREAD };
 struct engine;    /* one per fabric */
 struct operation; /* planned once, started every step */
 
-/* Local. segment_B: floats of one segment * 4; a vector is cut into segments of this size. */
+/* Local. segment_B: bytes of the algorithms' messages; a vector is cut into segments whose messages have about this size, which
+ * bounds the scratch (4 such messages) and lets one segment be summed while the next travels. 4 .. 2^30.
+ * One engine per fabric. With progress thread, a rank makes no MPI calls beside the engine's while an operation is in flight. */
 status engine_open(struct engine **e, struct fabric *f, enum progress progress, size_t segment_B);
 void engine_close(struct engine *e); /* also frees the operations planned on it; none may be in flight */
 
-/* Local; plan an operation over the fabric's ranks, in the same order on every rank (the order gives the tags).
+/* Local; plan an operation over the fabric's ranks, while none is in flight.
  * sum:      x[n] summed over all ranks in place by `algorithm`.
  * gather:   every rank's code, `bytes` each: codes[ranks * bytes] in rank order, the own code already in its place. Ring.
  * ordered:  x[n] summed in a fixed tree over leaves, whatever the number of ranks (see ordered.h). */

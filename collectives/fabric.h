@@ -18,6 +18,8 @@ typedef struct {
     MPI_Request mpi;
 } fabric_request;
 
+enum { FABRIC_WAIT_MAX = 16 };
+
 struct fabric;
 
 struct fabric_ops {
@@ -26,8 +28,12 @@ struct fabric_ops {
     void (*close)(struct fabric *f);                       /* OPTIONAL */
     void (*start_send)(struct fabric *f, const void *data, size_t bytes, int to, int tag, fabric_request *r);
     void (*start_recv)(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r);
-    bool (*test)(struct fabric *f, fabric_request *r); /* true: done, *r is null again */
-    double (*now_s)(struct fabric *f);                 /* wall or virtual clock, seconds */
+    /* x[n] summed over all ranks in place by the library's own algorithm; every rank starts these in the same order. OPTIONAL. */
+    void (*start_sum)(struct fabric *f, float *x, size_t n, fabric_request *r);
+    bool (*test)(struct fabric *f, fabric_request *r); /* true: done, *r is null again; a null request is done */
+    /* Sleeps until one or more of r[0..n) are done, which are null afterwards. OPTIONAL: else they are tested in turn. */
+    void (*wait_any)(struct fabric *f, fabric_request *const *r, int n);
+    double (*now_s)(struct fabric *f); /* wall or virtual clock, seconds */
 };
 
 struct fabric {
@@ -49,8 +55,13 @@ void fabric_close(struct fabric *f);
 /* Local. Send `bytes` to rank `to`; counted under `purpose`. `data` must stay untouched until the request is done. */
 void fabric_send(struct fabric *f, enum purpose purpose, const void *data, size_t bytes, int to, int tag, fabric_request *r);
 void fabric_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r);
+/* Local. The library's own allreduce of x[n] in place, n <= INT_MAX; not counted: nobody knows what it sends. Only if
+ * ops->start_sum. */
+void fabric_sum(struct fabric *f, float *x, size_t n, fabric_request *r);
 bool fabric_test(struct fabric *f, fabric_request *r);
 void fabric_wait(struct fabric *f, fabric_request *r);
+/* Returns when at least one of the requests (1 <= n <= FABRIC_WAIT_MAX, none of them null) is done. */
+void fabric_wait_any(struct fabric *f, fabric_request *const *r, int n);
 double fabric_now_s(struct fabric *f);
 
 #endif

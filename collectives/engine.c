@@ -1,0 +1,395 @@
+/* The engine: segments of the operations, in the order in which they were started, dealt in turn to a few slots.
+ *
+ *   started     A: a0 a1 a2   B: b0 b1          slot 0: a0 b0      a slot plays one segment at a time, round after round:
+ *   segments    0  1  2       3  4   -> k % 3   slot 1: a1 b1        post receive and send -> both done -> add -> next round
+ *                                               slot 2: a2
+ *
+ * Every rank deals the same segments to the same slots in the same order. So the slot's number is tag enough: between two ranks,
+ * messages of one slot are sent and received in the order of its segments and rounds, however far the ranks drift apart; and
+ * the earliest unfinished segment can always move, so there is no deadlock. Scratch is one message per slot, small enough
+ * to stay in the cache.
+ *
+ * With progress `thread`, every call into MPI is made under one mutex (MPI_THREAD_SERIALIZED); a rank that waits plays itself.
+ */
+#include "collectives/engine.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectives/job.h"
+#include "collectives/operation.h"
+#include "kernels/layers.h"
+
+enum { SLOTS = 4, ALIGNMENT_B = 64, SEGMENT_MAX_B = 1 << 30 };
+_Static_assert(2 * SLOTS <= FABRIC_WAIT_MAX, "a send and a receive of every slot can be waited for");
+
+struct slot {
+    struct operation *op; /* NULL: free */
+    size_t at, n;         /* the segment */
+    int round;
+    struct step step;
+    bool sending, receiving, adding; /* what is left to do in this round */
+    fabric_request send, recv;
+    void *scratch;
+};
+
+struct engine {
+    struct fabric *fabric;
+    enum progress progress;
+    size_t segment_B, scratch_B;
+    struct operation *planned;
+    struct operation *first, *last; /* queue of started operations that have segments to begin */
+    int in_flight;                  /* operations started and not done */
+    unsigned dealt;                 /* segments begun so far */
+    struct slot slots[SLOTS];
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    atomic_int callers; /* wait for the mutex: the thread stands back */
+    bool quit;
+};
+
+/* ---- playing: under the mutex ------------------------------------------------------------------------------------------------ */
+
+static void begin_round(struct engine *e, struct slot *s)
+{
+    struct step *step = &s->step;
+    int tag = (int)(s - e->slots);
+    s->op->step(s->op, s->at, s->n, s->round, step);
+    s->sending = step->to >= 0 && step->send_B > 0;
+    s->receiving = step->from >= 0 && step->recv_B > 0;
+    s->adding = s->receiving && step->landing == LANDING_ADD;
+    if (s->receiving)
+        fabric_recv(e->fabric, s->adding ? s->scratch : step->recv, step->recv_B, step->from, tag, &s->recv);
+    if (s->sending)
+        fabric_send(e->fabric, s->op->purpose, step->send, step->send_B, step->to, tag, &s->send);
+    if (step->landing == LANDING_LIBRARY_SUM) {
+        fabric_sum(e->fabric, step->recv, step->recv_B / sizeof(float), &s->recv);
+        s->receiving = true;
+    } else if (step->landing == LANDING_LOCAL) {
+        s->op->local(s->op, s->at, s->n);
+    }
+}
+
+static bool overlap(const struct step *step)
+{
+    const unsigned char *send = step->send, *recv = step->recv;
+    return send < recv + step->recv_B && recv < send + step->send_B;
+}
+
+/* One look at the round's messages; true if something changed. */
+static bool look(struct engine *e, struct slot *s)
+{
+    bool received = s->receiving && fabric_test(e->fabric, &s->recv);
+    bool sent = s->sending && fabric_test(e->fabric, &s->send);
+    s->receiving &= !received;
+    s->sending &= !sent;
+    if (s->adding && !s->receiving && !(s->sending && overlap(&s->step))) { /* the message being sent must stay as it is */
+        add(s->step.recv, s->scratch, s->step.recv_B / sizeof(float));
+        s->adding = false;
+    }
+    return received || sent;
+}
+
+static void finish(struct engine *e, struct operation *op)
+{
+    op->end_s = fabric_now_s(e->fabric);
+    e->in_flight--;
+}
+
+/* Plays the slot's segment as far as it goes; true if something changed. */
+static bool advance(struct engine *e, struct slot *s)
+{
+    struct operation *op = s->op;
+    bool moved = look(e, s);
+    while (!s->receiving && !s->sending) {
+        if (++s->round == op->rounds) {
+            s->op = NULL;
+            if (++op->segments_done == op->segments)
+                finish(e, op);
+            return true;
+        }
+        begin_round(e, s);
+        moved |= look(e, s);
+    }
+    return moved;
+}
+
+/* Gives the next segment to the next slot, if that one is free. */
+static bool deal(struct engine *e)
+{
+    struct operation *op = e->first;
+    struct slot *s = &e->slots[e->dealt % SLOTS];
+    if (!op || s->op)
+        return false;
+    s->op = op;
+    s->at = op->segments_begun * op->segment_n;
+    s->n = op->n - s->at < op->segment_n ? op->n - s->at : op->segment_n;
+    s->round = 0;
+    e->dealt++;
+    if (++op->segments_begun == op->segments)
+        e->first = op->next_started;
+    begin_round(e, s);
+    return true;
+}
+
+static bool play(struct engine *e)
+{
+    bool moved = false;
+    while (deal(e))
+        moved = true;
+    for (int i = 0; i < SLOTS; i++)
+        if (e->slots[i].op)
+            moved |= advance(e, &e->slots[i]);
+    return moved;
+}
+
+static void sleep_until_message(struct engine *e)
+{
+    fabric_request *requests[2 * SLOTS];
+    int n = 0;
+    for (struct slot *s = e->slots; s < e->slots + SLOTS; s++) {
+        if (s->op && s->receiving)
+            requests[n++] = &s->recv;
+        if (s->op && s->sending)
+            requests[n++] = &s->send;
+    }
+    fabric_wait_any(e->fabric, requests, n);
+}
+
+/* ---- the thread -------------------------------------------------------------------------------------------------------------- */
+
+static void lock(struct engine *e)
+{
+    if (e->progress != PROGRESS_THREAD)
+        return;
+    atomic_fetch_add(&e->callers, 1);
+    pthread_mutex_lock(&e->mutex);
+    atomic_fetch_sub(&e->callers, 1);
+}
+
+static void unlock(struct engine *e)
+{
+    if (e->progress == PROGRESS_THREAD)
+        pthread_mutex_unlock(&e->mutex);
+}
+
+static void *thread_main(void *engine)
+{
+    struct engine *e = engine;
+    pthread_mutex_lock(&e->mutex);
+    while (!e->quit) {
+        if (!e->in_flight) {
+            pthread_cond_wait(&e->wake, &e->mutex);
+            continue;
+        }
+        play(e);
+        pthread_mutex_unlock(&e->mutex);
+        do
+            sched_yield();
+        while (atomic_load(&e->callers));
+        pthread_mutex_lock(&e->mutex);
+    }
+    pthread_mutex_unlock(&e->mutex);
+    return NULL;
+}
+
+static status start_thread(struct engine *e)
+{
+    int level;
+    MPI_Query_thread(&level);
+    if (job_is_simulated())
+        return status_fail(STATUS_USAGE, "exchange.progress \"thread\" has no meaning on simulated hosts; \"poll\" fits");
+    if (level < MPI_THREAD_SERIALIZED)
+        return status_fail(STATUS_USAGE, "exchange.progress \"thread\" needs an MPI with MPI_THREAD_SERIALIZED; \"poll\" fits");
+    pthread_mutex_init(&e->mutex, NULL);
+    pthread_cond_init(&e->wake, NULL);
+    if (pthread_create(&e->thread, NULL, thread_main, e))
+        return status_fail(STATUS_FAILED, "cannot start the thread of exchange.progress \"thread\"");
+    return STATUS_OK;
+}
+
+static void stop_thread(struct engine *e)
+{
+    lock(e);
+    e->quit = true;
+    pthread_cond_signal(&e->wake);
+    unlock(e);
+    pthread_join(e->thread, NULL);
+    pthread_cond_destroy(&e->wake);
+    pthread_mutex_destroy(&e->mutex);
+}
+
+/* ---- public ------------------------------------------------------------------------------------------------------------------ */
+
+status engine_open(struct engine **engine, struct fabric *f, enum progress progress, size_t segment_B)
+{
+    if (segment_B < sizeof(float) || segment_B > SEGMENT_MAX_B)
+        return status_fail(STATUS_USAGE, "exchange.segment_B is %zu; 4 to %d fit", segment_B, SEGMENT_MAX_B);
+    struct engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return status_fail(STATUS_FAILED, "no memory for the collective engine");
+    e->fabric = f;
+    e->progress = progress;
+    e->segment_B = segment_B;
+    status s = progress == PROGRESS_THREAD ? start_thread(e) : STATUS_OK;
+    if (s != STATUS_OK)
+        free(e);
+    else
+        *engine = e;
+    return s;
+}
+
+void engine_close(struct engine *e)
+{
+    if (e->progress == PROGRESS_THREAD)
+        stop_thread(e);
+    for (struct operation *op = e->planned, *next; op; op = next) {
+        next = op->next_planned;
+        free(op->storage);
+        free(op);
+    }
+    for (int i = 0; i < SLOTS; i++)
+        free(e->slots[i].scratch);
+    free(e);
+}
+
+const struct fabric *engine_fabric(const struct engine *e)
+{
+    return e->fabric;
+}
+
+size_t engine_segment_B(const struct engine *e)
+{
+    return e->segment_B;
+}
+
+static status reserve_scratch(struct engine *e, size_t bytes)
+{
+    bytes = (bytes + ALIGNMENT_B - 1) / ALIGNMENT_B * ALIGNMENT_B;
+    if (bytes <= e->scratch_B)
+        return STATUS_OK;
+    void *scratch[SLOTS];
+    for (int i = 0; i < SLOTS; i++) {
+        scratch[i] = aligned_alloc(ALIGNMENT_B, bytes);
+        if (scratch[i])
+            continue;
+        while (i > 0)
+            free(scratch[--i]);
+        return status_fail(STATUS_FAILED, "no memory for the collective engine's %d buffers of %zu bytes", SLOTS, bytes);
+    }
+    for (int i = 0; i < SLOTS; i++) {
+        free(e->slots[i].scratch);
+        e->slots[i].scratch = scratch[i];
+    }
+    e->scratch_B = bytes;
+    return STATUS_OK;
+}
+
+/* Largest message that is added in a segment of n elements: what a slot must be able to take. */
+static size_t longest_addend_B(const struct operation *op, size_t n)
+{
+    size_t longest = 0;
+    for (int i = 0; i < op->rounds; i++) {
+        struct step step;
+        op->step(op, 0, n, i, &step);
+        if (step.landing == LANDING_ADD && step.recv_B > longest)
+            longest = step.recv_B;
+    }
+    return longest;
+}
+
+/* Cuts into segments of nearly equal length, none empty. */
+static void cut(struct operation *op)
+{
+    if (op->n == 0 || op->rounds == 0) {
+        op->segments = 0;
+        return;
+    }
+    size_t pieces = (op->n + op->segment_n - 1) / op->segment_n;
+    op->segment_n = (op->n + pieces - 1) / pieces;
+    op->segments = (op->n + op->segment_n - 1) / op->segment_n;
+}
+
+static uint64_t predicted_B(const struct operation *op)
+{
+    if (op->segments == 0 || !op->sent_elements)
+        return 0;
+    size_t last = op->n - (op->segments - 1) * op->segment_n;
+    uint64_t elements = (op->segments - 1) * op->sent_elements(op, op->segment_n) + op->sent_elements(op, last);
+    return elements * op->element_B;
+}
+
+status engine_plan(struct engine *e, const struct operation *planned, size_t bytes, struct operation **out)
+{
+    struct operation *op = malloc(bytes);
+    if (!op)
+        return status_fail(STATUS_FAILED, "no memory for a collective operation");
+    memcpy(op, planned, bytes);
+    cut(op);
+    op->predicted_B = predicted_B(op);
+    status s = op->segments ? reserve_scratch(e, longest_addend_B(op, op->segment_n)) : STATUS_OK;
+    if (s != STATUS_OK) {
+        free(op);
+        return s;
+    }
+    op->segments_done = op->segments;
+    op->next_planned = e->planned;
+    e->planned = op;
+    *out = op;
+    return STATUS_OK;
+}
+
+static void record_start(struct ledger_row *row, const struct operation *op)
+{
+    row->calls++;
+    row->logical_B += op->logical_B;
+    row->wire_B_predicted += op->predicted_B;
+    row->unpredictable |= op->segments && !op->sent_elements;
+}
+
+void engine_start(struct engine *e, struct operation *op)
+{
+    lock(e);
+    assert(op->segments_done == op->segments); /* not in flight already */
+    op->segments_begun = op->segments_done = 0;
+    op->next_started = NULL;
+    op->start_s = op->end_s = fabric_now_s(e->fabric);
+    record_start(&e->fabric->ledger.rows[op->purpose], op);
+    if (op->segments) {
+        if (e->first)
+            e->last->next_started = op;
+        else
+            e->first = op;
+        e->last = op;
+        e->in_flight++;
+    }
+    if (e->progress == PROGRESS_THREAD)
+        pthread_cond_signal(&e->wake);
+    unlock(e);
+    engine_poll(e);
+}
+
+void engine_poll(struct engine *e)
+{
+    if (e->progress == PROGRESS_POLL && e->in_flight)
+        play(e);
+}
+
+void engine_wait(struct engine *e, struct operation *op)
+{
+    lock(e);
+    while (op->segments_done < op->segments)
+        if (!play(e))
+            sleep_until_message(e);
+    unlock(e);
+}
+
+double operation_s(const struct operation *op)
+{
+    return op->end_s - op->start_s;
+}

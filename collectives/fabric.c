@@ -1,0 +1,90 @@
+/* Counting and waiting, the same for every fabric: the only place that adds to messages and wire_B_counted.
+ *
+ * Waiting costs a core. A fabric that cannot sleep is tested in turn, and the core is offered to other ranks after every
+ * fruitless turn, because more ranks than cores is the normal case on a laptop.
+ */
+#include "collectives/fabric.h"
+
+#include <sched.h>
+#include <string.h>
+
+const struct fabric_ops *const fabrics[] = { &fabric_mpi, NULL };
+
+const struct fabric_ops *fabric_find(const char *name)
+{
+    for (size_t i = 0; fabrics[i]; i++)
+        if (!strcmp(fabrics[i]->member.name, name))
+            return fabrics[i];
+    return NULL;
+}
+
+status fabric_open(struct fabric *f, const struct fabric_ops *ops, const void *options, MPI_Comm comm)
+{
+    *f = (struct fabric){ .ops = ops };
+    MPI_Comm_dup(comm, &f->comm);
+    MPI_Comm_set_errhandler(f->comm, MPI_ERRORS_ARE_FATAL);
+    MPI_Comm_rank(f->comm, &f->rank);
+    MPI_Comm_size(f->comm, &f->ranks);
+    status mine = ops->open ? ops->open(f, options) : STATUS_OK;
+    status all = status_agree(mine, f->comm);
+    if (all != STATUS_OK) {
+        if (mine == STATUS_OK && ops->close)
+            ops->close(f);
+        MPI_Comm_free(&f->comm);
+    }
+    return all;
+}
+
+void fabric_close(struct fabric *f)
+{
+    if (f->ops->close)
+        f->ops->close(f);
+    MPI_Comm_free(&f->comm);
+}
+
+void fabric_send(struct fabric *f, enum purpose purpose, const void *data, size_t bytes, int to, int tag, fabric_request *r)
+{
+    struct ledger_row *row = &f->ledger.rows[purpose];
+    row->messages++;
+    row->wire_B_counted += bytes;
+    f->ops->start_send(f, data, bytes, to, tag, r);
+}
+
+void fabric_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r)
+{
+    f->ops->start_recv(f, data, bytes, from, tag, r);
+}
+
+void fabric_sum(struct fabric *f, float *x, size_t n, fabric_request *r)
+{
+    f->ops->start_sum(f, x, n, r);
+}
+
+bool fabric_test(struct fabric *f, fabric_request *r)
+{
+    return f->ops->test(f, r);
+}
+
+void fabric_wait(struct fabric *f, fabric_request *r)
+{
+    if (!f->ops->test(f, r))
+        fabric_wait_any(f, &r, 1);
+}
+
+void fabric_wait_any(struct fabric *f, fabric_request *const *r, int n)
+{
+    if (f->ops->wait_any) {
+        f->ops->wait_any(f, r, n);
+        return;
+    }
+    for (int i = 0; !f->ops->test(f, r[i]);)
+        if (++i == n) {
+            i = 0;
+            sched_yield();
+        }
+}
+
+double fabric_now_s(struct fabric *f)
+{
+    return f->ops->now_s(f);
+}

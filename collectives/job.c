@@ -1,0 +1,90 @@
+/* Starting and ending the job, and its control traffic, by MPI's own collectives: these bytes are not what is measured. */
+#include "collectives/job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void job_open(struct job *j, int *argc, char ***argv)
+{
+    int provided;
+    MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided);
+    j->world = MPI_COMM_WORLD;
+    MPI_Comm_set_errhandler(j->world, MPI_ERRORS_ARE_FATAL);
+    MPI_Comm_rank(j->world, &j->rank);
+    MPI_Comm_size(j->world, &j->ranks);
+}
+
+void job_close(struct job *j)
+{
+    j->world = MPI_COMM_NULL;
+    MPI_Finalize();
+}
+
+bool job_is_simulated(void)
+{
+#ifdef SMPI_H
+    return true;
+#else
+    return false;
+#endif
+}
+
+void job_barrier(const struct job *j)
+{
+    MPI_Barrier(j->world);
+}
+
+/* Between ranks that wait for each other nobody can just return "no memory". */
+static void *allocate(const struct job *j, size_t bytes)
+{
+    void *p = malloc(bytes);
+    if (!p) {
+        fprintf(stderr, "dmlbench: no memory for %zu bytes of control traffic on rank %d\n", bytes, j->rank);
+        MPI_Abort(j->world, 1);
+    }
+    return p;
+}
+
+void job_gather_doubles(const struct job *j, const double *mine, size_t n, double *all)
+{
+    MPI_Gather(mine, (int)n, MPI_DOUBLE, all, (int)n, MPI_DOUBLE, 0, j->world);
+}
+
+char **job_gather_text(const struct job *j, const char *mine)
+{
+    int length = (int)strlen(mine) + 1, longest;
+    MPI_Allreduce(&length, &longest, 1, MPI_INT, MPI_MAX, j->world);
+    size_t stride = (size_t)longest, ranks = (size_t)j->ranks;
+    char *padded = allocate(j, stride);
+    memset(padded, 0, stride);
+    memcpy(padded, mine, (size_t)length);
+    char **texts = j->rank ? NULL : allocate(j, ranks * (sizeof *texts + stride));
+    char *bytes = (char *)(texts ? texts + ranks : NULL);
+    MPI_Gather(padded, longest, MPI_CHAR, bytes, longest, MPI_CHAR, 0, j->world);
+    free(padded);
+    for (size_t r = 0; texts && r < ranks; r++)
+        texts[r] = bytes + r * stride;
+    return texts;
+}
+
+ssize_t job_broadcast_text(const struct job *j, char **text, ssize_t length)
+{
+    int64_t n = length;
+    MPI_Bcast(&n, 1, MPI_INT64_T, 0, j->world);
+    if (n < 0)
+        return -1;
+    if (j->rank) {
+        *text = allocate(j, (size_t)n + 1);
+        (*text)[n] = '\0';
+    }
+    MPI_Bcast(*text, (int)n, MPI_CHAR, 0, j->world);
+    return (ssize_t)n;
+}
+
+bool job_same(const struct job *j, uint64_t value)
+{
+    uint64_t extremes[2] = { value, ~value };
+    MPI_Allreduce(MPI_IN_PLACE, extremes, 2, MPI_UINT64_T, MPI_MAX, j->world);
+    return extremes[0] == ~extremes[1];
+}

@@ -1,0 +1,44 @@
+/* The ranks that were started together, and their control traffic: small, untimed, and not in the byte ledger.
+ *
+ * All functions are collective over the job, and none can fail for a reason of one rank alone (out of memory aborts the job).
+ * They are not for use while a threaded engine (engine.h) has operations in flight.
+ */
+#ifndef DMLBENCH_COLLECTIVES_JOB_H
+#define DMLBENCH_COLLECTIVES_JOB_H
+
+#include <mpi.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct job {
+    MPI_Comm world; /* errors on it abort the job */
+    int rank, ranks;
+};
+
+/* Once per process; asks MPI for MPI_THREAD_SERIALIZED (what was got: MPI_Query_thread). */
+void job_open(struct job *j, int *argc, char ***argv);
+void job_close(struct job *j);
+
+/* True in the build for simulated hosts, where time is virtual. Local. */
+bool job_is_simulated(void);
+
+/* Returns on every rank when all ranks have called. */
+void job_barrier(const struct job *j);
+
+/* mine[n] of every rank into all[ranks * n] of rank 0, in rank order; all is not used elsewhere. */
+void job_gather_doubles(const struct job *j, const double *mine, size_t n, double *all);
+
+/* Rank 0: the strings of all ranks, in rank order, one allocation for the caller to free. Elsewhere NULL. */
+char **job_gather_text(const struct job *j, const char *mine);
+
+/* Rank 0's `length` bytes at *text to everybody; elsewhere *text is malloced, with a NUL after the last byte.
+ * length -1 on rank 0 says that there is nothing to send (it could not be read); *text is then left alone.
+ * Returns rank 0's length. */
+ssize_t job_broadcast_text(const struct job *j, char **text, ssize_t length);
+
+/* Whether all ranks passed the same value. */
+bool job_same(const struct job *j, uint64_t value);
+
+#endif

@@ -1,0 +1,52 @@
+/* What the engine plays: an operation over a vector of elements, cut into segments that are played independently of each other,
+ * each as a series of rounds. Only the collectives' own planners include this (sum.c, gather.c, ordered.c).
+ *
+ * A planner fills a struct that begins with a struct operation and hands it to engine_plan.
+ */
+#ifndef DMLBENCH_COLLECTIVES_OPERATION_H
+#define DMLBENCH_COLLECTIVES_OPERATION_H
+
+#include "collectives/engine.h"
+
+enum landing {
+    LANDING_REPLACE,     /* the message is received in its place */
+    LANDING_ADD,         /* its floats are added to what is there */
+    LANDING_LIBRARY_SUM, /* no message: the floats at `recv` go through the fabric's own allreduce */
+    LANDING_LOCAL        /* no message: op->local is called */
+};
+
+struct step {     /* what one rank does in one round; a message of 0 bytes is not sent */
+    int to, from; /* -1: no message in that direction */
+    const void *send;
+    size_t send_B;
+    void *recv;
+    size_t recv_B;
+    enum landing landing;
+};
+
+struct operation {
+    /* The planner's part. Elements [at, at + n) are one segment; step fills its i-th round, i < rounds. */
+    enum purpose purpose;
+    size_t n, element_B;
+    size_t segment_n; /* largest number of elements of a segment */
+    int rounds;       /* the same on every rank */
+    void (*step)(const struct operation *op, size_t at, size_t n, int i, struct step *out);
+    void (*local)(const struct operation *op, size_t at, size_t n);
+    uint64_t (*sent_elements)(const struct operation *op, size_t n); /* by formula, for a segment of n; NULL: unknown */
+    uint64_t logical_B;
+    void *storage; /* malloced; freed with the operation */
+
+    /* The engine's part. */
+    struct operation *next_planned, *next_started;
+    size_t segments, segments_begun, segments_done;
+    uint64_t predicted_B;
+    double start_s, end_s;
+};
+
+/* Local. Keeps a copy of the struct of `bytes` bytes that begins with *planned. On failure its storage is still the caller's. */
+status engine_plan(struct engine *e, const struct operation *planned, size_t bytes, struct operation **op);
+
+const struct fabric *engine_fabric(const struct engine *e);
+size_t engine_segment_B(const struct engine *e);
+
+#endif

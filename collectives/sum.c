@@ -1,0 +1,67 @@
+/* Allreduce as an operation: the algorithm's rounds on each segment of the vector. */
+#include "collectives/operation.h"
+
+struct sum {
+    struct operation op; /* first: the engine knows only this */
+    const struct allreduce *algorithm;
+    int p, rank;
+    float *x;
+};
+
+static void sum_step(const struct operation *op, size_t at, size_t n, int i, struct step *out)
+{
+    const struct sum *s = (const struct sum *)op;
+    struct round r;
+    s->algorithm->round(s->p, s->rank, n, i, &r);
+    *out = (struct step){
+        .to = r.to,
+        .from = r.from,
+        .send = s->x + at + r.send_at,
+        .send_B = r.send_n * sizeof(float),
+        .recv = s->x + at + r.recv_at,
+        .recv_B = r.recv_n * sizeof(float),
+        .landing = r.add ? LANDING_ADD : LANDING_REPLACE,
+    };
+}
+
+static void library_step(const struct operation *op, size_t at, size_t n, int i, struct step *out)
+{
+    const struct sum *s = (const struct sum *)op;
+    (void)i;
+    *out = (struct step){ .to = -1, .from = -1, .recv = s->x + at, .recv_B = n * sizeof(float), .landing = LANDING_LIBRARY_SUM };
+}
+
+static uint64_t sum_sent(const struct operation *op, size_t n)
+{
+    const struct sum *s = (const struct sum *)op;
+    return s->algorithm->sent_floats(s->p, s->rank, n);
+}
+
+status engine_plan_sum(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
+                       struct operation **op)
+{
+    const struct fabric *f = engine_fabric(e);
+    bool by_rounds = algorithm->rounds != NULL;
+    const char *why = algorithm->refuses ? algorithm->refuses(f->ranks, n) : NULL;
+    if (!why && !by_rounds && !f->ops->start_sum)
+        why = "the fabric has no allreduce of its own";
+    if (why)
+        return status_fail(STATUS_USAGE, "allreduce \"%s\" cannot sum %zu floats over %d ranks: %s", algorithm->member.name, n,
+                           f->ranks, why);
+    size_t blocks = algorithm->blocks ? (size_t)algorithm->blocks(f->ranks) : 1;
+    struct sum s = {
+        .op = { .purpose = purpose,
+                .n = n,
+                .element_B = sizeof(float),
+                .segment_n = by_rounds ? engine_segment_B(e) / sizeof(float) * blocks : n,
+                .rounds = by_rounds ? algorithm->rounds(f->ranks) : f->ranks > 1,
+                .step = by_rounds ? sum_step : library_step,
+                .sent_elements = algorithm->sent_floats ? sum_sent : NULL,
+                .logical_B = n * sizeof(float) },
+        .algorithm = algorithm,
+        .p = f->ranks,
+        .rank = f->rank,
+        .x = x,
+    };
+    return engine_plan(e, &s.op, sizeof s, op);
+}
