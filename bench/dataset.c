@@ -18,7 +18,10 @@ status data_open(struct data *d, const struct dataset *kind, const void *options
                  uint64_t seed)
 {
     *d = (struct data){ .kind = kind, .shape = shape, .seed = seed, .floor = NAN };
-    return kind->open(d, options, folder);
+    const status s = kind->open(d, options, folder);
+    if (s != STATUS_OK)
+        *d = (struct data){ 0 };
+    return s;
 }
 
 void data_close(struct data *d)

@@ -34,8 +34,10 @@ status network_reserve(struct network *net, int layers, int slices)
     if (!net->layers)
         return status_fail(STATUS_FAILED, "no memory for the table of %d layers", layers);
     const status s = params_reserve(&net->params, slices);
-    if (s != STATUS_OK)
+    if (s != STATUS_OK) {
         free(net->layers);
+        net->layers = NULL;
+    }
     return s;
 }
 

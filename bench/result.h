@@ -9,6 +9,7 @@
 
 #include "bench/config.h"
 #include "bench/environment.h"
+#include "bench/phases.h"
 #include "bench/statistics.h"
 #include "collectives/ledger.h"
 
@@ -17,9 +18,6 @@ struct maybe {
     double value;
     const char *why;
 };
-
-enum phase { PHASE_DATA, PHASE_FORWARD, PHASE_BACKWARD, PHASE_ENCODE, PHASE_WAIT, PHASE_DECODE, PHASE_OPTIMIZER, PHASE_COUNT };
-const char *phase_name(enum phase p);
 
 struct comm_row {
     const char *name, *group, *op, *algorithm; /* "gradient", "data", "allreduce", "ring" */

@@ -1,0 +1,39 @@
+/* One reading of the clock per change of phase. */
+#include "bench/phases.h"
+
+#include <string.h>
+
+static const char *const names[PHASE_COUNT] = {
+    [PHASE_DATA] = "data", [PHASE_FORWARD] = "forward", [PHASE_BACKWARD] = "backward",   [PHASE_ENCODE] = "encode",
+    [PHASE_WAIT] = "wait", [PHASE_DECODE] = "decode",   [PHASE_OPTIMIZER] = "optimizer",
+};
+
+const char *phase_name(enum phase p)
+{
+    return names[p];
+}
+
+double stopwatch_start(struct stopwatch *w, struct fabric *clock, enum phase phase)
+{
+    memset(w->spent_s, 0, sizeof w->spent_s);
+    w->clock = clock;
+    w->phase = phase;
+    w->since_s = fabric_now_s(clock);
+    return w->since_s;
+}
+
+enum phase stopwatch_switch(struct stopwatch *w, enum phase phase)
+{
+    const enum phase was = w->phase;
+    const double now_s = fabric_now_s(w->clock);
+    w->spent_s[was] += now_s - w->since_s;
+    w->since_s = now_s;
+    w->phase = phase;
+    return was;
+}
+
+double stopwatch_stop(struct stopwatch *w)
+{
+    stopwatch_switch(w, w->phase);
+    return w->since_s;
+}

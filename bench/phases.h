@@ -1,0 +1,33 @@
+/* Where the time of a step goes: a stopwatch that is always in exactly one phase, so that the phases add up to the step. */
+#ifndef DMLBENCH_BENCH_PHASES_H
+#define DMLBENCH_BENCH_PHASES_H
+
+#include "collectives/fabric.h"
+
+enum phase {
+    PHASE_DATA,      /* samples of the micro-batches */
+    PHASE_FORWARD,   /* and the loss */
+    PHASE_BACKWARD,  /* input and weight gradients; polling the exchange between layers is part of it */
+    PHASE_ENCODE,    /* compressing, error feedback */
+    PHASE_WAIT,      /* communication that nothing hides */
+    PHASE_DECODE,    /* adding up the codes of all ranks */
+    PHASE_OPTIMIZER, /* updating the parameters */
+    PHASE_COUNT
+};
+const char *phase_name(enum phase p); /* "data", "forward", ... */
+
+struct stopwatch {
+    struct fabric *clock;
+    enum phase phase;
+    double since_s;
+    double spent_s[PHASE_COUNT];
+};
+
+/* Zeroes the phases and begins in `phase`; returns the time, seconds of the fabric's clock. */
+double stopwatch_start(struct stopwatch *w, struct fabric *clock, enum phase phase);
+/* Charges the time since the last call to the phase that was on, and goes on in `phase`. Returns the one that was on. */
+enum phase stopwatch_switch(struct stopwatch *w, enum phase phase);
+/* Charges the rest and returns the time. */
+double stopwatch_stop(struct stopwatch *w);
+
+#endif
