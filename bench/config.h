@@ -44,6 +44,7 @@ struct config {
         int64_t steps, warmup_steps;
         bool verify; /* check gradients before timing */
     } measure;
+    const char *origin; /* what messages call the config: its file */
     const char *folder; /* of the config file: relative paths are looked up there first, then in the working directory */
     struct texts given; /* paths of the keys that the user gave, in file or --set (the rest are defaults) */
     void *storage;      /* owns every string above */

@@ -1,0 +1,416 @@
+/* From text to struct config: strict tree, --set, names of members, unknown keys, values. Every step is a walk over the key table
+ * (config_keys.c); a default is read as if the user had written it. Rules between keys are in config_rules.c.
+ */
+#include "bench/config.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bench/config_keys.h"
+#include "bench/config_tree.h"
+
+enum { CONFIG_FILE_MAX_B = 1 << 20 };
+
+/* A block of c->storage. */
+struct block {
+    struct block *next;
+    max_align_t bytes[];
+};
+
+struct reader {
+    struct config *c;
+    const char *origin;
+    const char *const *sets;
+    int n_sets;
+    const cJSON *tree;
+};
+
+/* Room that config_free gives back; NULL: a failure is recorded. */
+static void *keep(struct config *c, size_t bytes)
+{
+    struct block *b = malloc(sizeof *b + bytes);
+    if (!b) {
+        status_fail(STATUS_FAILED, "%s: no memory for the config", c->origin);
+        return NULL;
+    }
+    b->next = c->storage;
+    c->storage = b;
+    return b->bytes;
+}
+
+static status keep_text(struct config *c, const char *text, const char **kept)
+{
+    char *copy = keep(c, strlen(text) + 1);
+    if (!copy)
+        return STATUS_FAILED;
+    *kept = strcpy(copy, text);
+    return STATUS_OK;
+}
+
+void config_free(struct config *c)
+{
+    for (struct block *b = c->storage, *next; b; b = next) {
+        next = b->next;
+        free(b);
+    }
+    *c = (struct config){ 0 };
+}
+
+/* ---- where a message points ---------------------------------------------------------------------------------------------- */
+
+/* "--set" if the last word on this path was one, else the file. */
+static const char *origin_of(const struct reader *r, const char *path)
+{
+    for (int i = r->n_sets; i-- > 0;) {
+        size_t n = strcspn(r->sets[i], "=");
+        if (strncmp(r->sets[i], path, n) == 0 && (path[n] == 0 || path[n] == '.'))
+            return "--set";
+    }
+    return r->origin;
+}
+
+static status wrong_value(const struct reader *r, const struct slot *s, const cJSON *v)
+{
+    char value[TREE_EXCERPT_BYTES], limit[SLOT_LIMIT_BYTES], question[CONFIG_PATH_BYTES + 32];
+    const char *choice, *must = s->key->kind == KEY_CHOICE ? "" : "must be ";
+    struct nearest near = { .wrong = cJSON_IsString(v) ? v->valuestring : "" };
+    if (s->key->kind == KEY_CHOICE)
+        for (size_t i = 0; (choice = slot_choice(s, i)) != NULL; i++)
+            nearest_offer(&near, choice);
+    return status_fail(STATUS_USAGE, "%s: %s = %s (%s%s)%s", origin_of(r, s->path), s->path, tree_excerpt(v, value), must,
+                       slot_limit(s, limit), nearest_question(&near, question));
+}
+
+/* ---- the tree ------------------------------------------------------------------------------------------------------------ */
+
+/* The value at a dotted path; NULL: not there. */
+static const cJSON *find(const cJSON *tree, const char *path)
+{
+    char name[CONFIG_PATH_BYTES];
+    for (size_t n; tree && *path; path += n + (path[n] == '.')) {
+        n = strcspn(path, ".");
+        snprintf(name, sizeof name, "%.*s", (int)n, path);
+        tree = cJSON_GetObjectItemCaseSensitive(tree, name);
+    }
+    return tree;
+}
+
+/* The object that holds the last part of path, made where missing; NULL: something on the way is not an object. */
+static cJSON *make_parent(cJSON *tree, char *path, const char **last)
+{
+    for (char *dot; (dot = strchr(path, '.')) != NULL; path = dot + 1) {
+        *dot = 0;
+        cJSON *next = cJSON_GetObjectItemCaseSensitive(tree, path);
+        tree = next ? next : cJSON_AddObjectToObject(tree, path);
+        *dot = '.';
+        if (!cJSON_IsObject(tree))
+            return NULL;
+    }
+    *last = path;
+    return tree;
+}
+
+static status apply_set(cJSON *tree, const char *set)
+{
+    char path[CONFIG_PATH_BYTES];
+    const char *equals = strchr(set, '='), *last;
+    if (!equals || equals == set)
+        return status_fail(STATUS_USAGE, "--set %.80s: must be KEY=VALUE, such as measure.steps=10", set);
+    if ((size_t)(equals - set) >= sizeof path)
+        return status_fail(STATUS_USAGE, "--set %.80s...: no key is that long", set);
+    snprintf(path, sizeof path, "%.*s", (int)(equals - set), set);
+    cJSON *parent = make_parent(tree, path, &last), *value = NULL;
+    if (!parent)
+        return status_fail(STATUS_USAGE, "--set %.80s: a part of the path before the last is not an object", set);
+    if (tree_parse("--set", equals + 1, &value) != STATUS_OK)
+        value = cJSON_CreateString(equals + 1);
+    bool there = cJSON_GetObjectItemCaseSensitive(parent, last) != NULL;
+    if (there ? cJSON_ReplaceItemInObjectCaseSensitive(parent, last, value) : cJSON_AddItemToObject(parent, last, value))
+        return STATUS_OK;
+    cJSON_Delete(value);
+    return status_fail(STATUS_FAILED, "--set %.80s: no memory for it", set);
+}
+
+/* ---- unknown and doubled keys -------------------------------------------------------------------------------------------- */
+
+enum known { UNKNOWN, OBJECT, KEY };
+
+static enum known classify(const struct config *c, const char *path)
+{
+    size_t n = strlen(path);
+    for (struct slot s = { 0 }; slot_next(&s, c);) {
+        if (strcmp(s.path, path) == 0)
+            return KEY;
+        if (strncmp(s.path, path, n) == 0 && s.path[n] == '.')
+            return OBJECT;
+    }
+    return UNKNOWN;
+}
+
+static status unknown_key(const struct reader *r, const char *path)
+{
+    char question[CONFIG_PATH_BYTES + 32];
+    struct nearest near = { .wrong = path };
+    for (struct slot s = { 0 }; slot_next(&s, NULL);) {
+        if (strcmp(s.path, path) == 0)
+            return status_fail(STATUS_USAGE, "%s: %s is a key of %s \"%s\", not of \"%s\"", origin_of(r, path), path,
+                               s.entry->key.name, s.member->name, *(const char **)((char *)r->c + s.entry->key.offset));
+        nearest_offer(&near, s.path);
+    }
+    return status_fail(STATUS_USAGE, "%s: %s: no such key%s", origin_of(r, path), path,
+                       near.best[0] ? nearest_question(&near, question) : " (dmlbench --keys lists them all)");
+}
+
+static status check_key(const struct reader *r, const cJSON *item, const cJSON *object, const char *path)
+{
+    if (strchr(item->string, '.') || !item->string[0])
+        return status_fail(STATUS_USAGE, "%s: \"%s\" cannot be a key: write nested objects, {\"batch\": {\"micro\": 8}}", r->origin,
+                           item->string);
+    for (const cJSON *other = object->child; other != item; other = other->next)
+        if (strcmp(other->string, item->string) == 0)
+            return status_fail(STATUS_USAGE, "%s: %s is given twice", r->origin, path);
+    return STATUS_OK;
+}
+
+/* Ends at the first unknown key, so it never goes deeper than the known ones. */
+static status check_keys(const struct reader *r, const cJSON *object, const char *prefix)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, object)
+    {
+        char path[2 * CONFIG_PATH_BYTES], value[TREE_EXCERPT_BYTES];
+        snprintf(path, sizeof path, "%s%s%.*s", prefix, *prefix ? "." : "", CONFIG_PATH_BYTES, item->string);
+        TRY(check_key(r, item, object, path));
+        enum known known = classify(r->c, path);
+        if (known == UNKNOWN)
+            return unknown_key(r, path);
+        if (known == OBJECT && !cJSON_IsObject(item))
+            return status_fail(STATUS_USAGE, "%s: %s = %s (must be an object)", origin_of(r, path), path,
+                               tree_excerpt(item, value));
+        if (known == OBJECT)
+            TRY(check_keys(r, item, path));
+    }
+    return STATUS_OK;
+}
+
+/* ---- values -------------------------------------------------------------------------------------------------------------- */
+
+static bool length_fits(const struct key *k, const cJSON *v)
+{
+    return cJSON_IsString(v) && (double)strlen(v->valuestring) >= k->min && (double)strlen(v->valuestring) <= k->max;
+}
+
+static bool number_fits(const struct key *k, const cJSON *v)
+{
+    return cJSON_IsNumber(v) && v->valuedouble >= k->min && v->valuedouble <= k->max;
+}
+
+static status store_int(const struct reader *r, const struct slot *s, const cJSON *v, int64_t *to)
+{
+    if (s->key->word && cJSON_IsString(v) && strcmp(v->valuestring, s->key->word) == 0)
+        *to = 0;
+    else if (number_fits(s->key, v) && v->valuedouble == trunc(v->valuedouble) && fabs(v->valuedouble) < 0x1p53)
+        *to = (int64_t)v->valuedouble;
+    else
+        return wrong_value(r, s, v);
+    return STATUS_OK;
+}
+
+static status store_choice(const struct reader *r, const struct slot *s, const cJSON *v, const char **to)
+{
+    const char *choice;
+    for (size_t i = 0; cJSON_IsString(v) && (choice = slot_choice(s, i)) != NULL; i++)
+        if (strcmp(v->valuestring, choice) == 0) {
+            *to = choice;
+            return STATUS_OK;
+        }
+    return wrong_value(r, s, v);
+}
+
+static status store_texts(const struct reader *r, const struct slot *s, const cJSON *v, struct texts *to)
+{
+    const cJSON *item = cJSON_IsArray(v) ? v->child : v;
+    size_t count = cJSON_IsArray(v) ? (size_t)cJSON_GetArraySize(v) : 1;
+    if (count == 0)
+        return wrong_value(r, s, v);
+    const char **items = keep(r->c, count * sizeof *items);
+    if (!items)
+        return STATUS_FAILED;
+    for (size_t i = 0; i < count; i++, item = item->next) {
+        if (!length_fits(s->key, item))
+            return wrong_value(r, s, item);
+        TRY(keep_text(r->c, item->valuestring, &items[i]));
+    }
+    *to = (struct texts){ count, items };
+    return STATUS_OK;
+}
+
+static status store(const struct reader *r, const struct slot *s, const cJSON *v)
+{
+    void *to = (char *)r->c + s->offset;
+    switch (s->key->kind) {
+    case KEY_INT:
+        return store_int(r, s, v, to);
+    case KEY_REAL:
+        if (!number_fits(s->key, v))
+            return wrong_value(r, s, v);
+        *(double *)to = v->valuedouble;
+        return STATUS_OK;
+    case KEY_BOOL:
+        if (!cJSON_IsBool(v))
+            return wrong_value(r, s, v);
+        *(bool *)to = cJSON_IsTrue(v);
+        return STATUS_OK;
+    case KEY_CHOICE:
+        return store_choice(r, s, v, to);
+    case KEY_TEXT:
+        return length_fits(s->key, v) ? keep_text(r->c, v->valuestring, to) : wrong_value(r, s, v);
+    case KEY_TEXTS:
+        return store_texts(r, s, v, to);
+    }
+    return STATUS_OK;
+}
+
+static status fill(const struct reader *r, const struct slot *s)
+{
+    char text[CONFIG_PATH_BYTES], limit[SLOT_LIMIT_BYTES];
+    const cJSON *given = find(r->tree, s->path);
+    if (given)
+        return store(r, s, given);
+    const char *fallback = slot_fallback(s, text);
+    if (!fallback)
+        return status_fail(STATUS_USAGE, "%s: %s is missing (%s)", r->origin, s->path, slot_limit(s, limit));
+    cJSON *v;
+    TRY(tree_parse(s->path, fallback, &v));
+    status result = store(r, s, v);
+    cJSON_Delete(v);
+    return result;
+}
+
+/* Members first: which keys exist depends on them. */
+static status fill_all(const struct reader *r)
+{
+    for (struct slot s = { .entry = NULL }; slot_next(&s, NULL);)
+        if (!s.member && s.entry->member_at)
+            TRY(fill(r, &s));
+    TRY(check_keys(r, r->tree, ""));
+    for (struct slot s = { 0 }; slot_next(&s, r->c);)
+        TRY(fill(r, &s));
+    return STATUS_OK;
+}
+
+static status note_given(const struct reader *r)
+{
+    size_t count = 0;
+    for (struct slot s = { 0 }; slot_next(&s, r->c);)
+        count += find(r->tree, s.path) != NULL;
+    const char **items = keep(r->c, count * sizeof *items);
+    if (!items)
+        return STATUS_FAILED;
+    r->c->given = (struct texts){ count, items };
+    for (struct slot s = { 0 }; slot_next(&s, r->c);)
+        if (find(r->tree, s.path))
+            TRY(keep_text(r->c, s.path, items++));
+    return STATUS_OK;
+}
+
+bool config_was_given(const struct config *c, const char *path)
+{
+    for (size_t i = 0; i < c->given.count; i++)
+        if (strcmp(c->given.items[i], path) == 0)
+            return true;
+    return false;
+}
+
+/* A config without a name has its file's: "configs/data.json" -> "data". */
+static status default_name(struct config *c)
+{
+    const char *slash = strrchr(c->origin, '/'), *base = slash ? slash + 1 : c->origin;
+    size_t n = strlen(base), end = n > 5 && strcmp(base + n - 5, ".json") == 0 ? n - 5 : n;
+    char name[CONFIG_PATH_BYTES];
+    snprintf(name, sizeof name, "%.*s", (int)(end < 64 ? end : 64), base);
+    return c->name[0] ? STATUS_OK : keep_text(c, name, &c->name);
+}
+
+static status fill_config(const struct reader *r, const char *folder)
+{
+    if (!cJSON_IsObject(r->tree))
+        return status_fail(STATUS_USAGE, "%s: must be one JSON object, {...}", r->origin);
+    TRY(keep_text(r->c, r->origin, &r->c->origin));
+    TRY(keep_text(r->c, folder ? folder : ".", &r->c->folder));
+    TRY(fill_all(r));
+    TRY(note_given(r));
+    return default_name(r->c);
+}
+
+static status read_tree(struct config *c, struct reader *r, const char *folder)
+{
+    *c = (struct config){ .origin = r->origin };
+    status s = fill_config(r, folder);
+    if (s != STATUS_OK)
+        config_free(c);
+    return s;
+}
+
+status tree_to_config(struct config *c, const char *origin, const cJSON *tree, const char *folder)
+{
+    return read_tree(c, &(struct reader){ .c = c, .origin = origin, .tree = tree }, folder);
+}
+
+status config_parse(struct config *c, const char *origin, const char *text, const char *folder, const char *const *sets, int n_sets)
+{
+    cJSON *tree;
+    TRY(tree_parse(origin, text, &tree));
+    status s = STATUS_OK;
+    for (int i = 0; i < n_sets && s == STATUS_OK && cJSON_IsObject(tree); i++)
+        s = apply_set(tree, sets[i]);
+    if (s == STATUS_OK)
+        s = read_tree(c, &(struct reader){ c, origin, sets, n_sets, tree }, folder);
+    cJSON_Delete(tree);
+    return s;
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------------------------ */
+
+/* Candidate i for path; false: no more. Configs stand in the working directory, beside the build, or in PREFIX/share. */
+static bool candidate(const char *path, size_t i, char *found, size_t room)
+{
+    static const char *const beside_program[] = { "../../configs", "../share/dmlbench/configs" };
+    char program[4096];
+    if (i == 0)
+        snprintf(found, room, "%s", path);
+    else if (path[0] == '/')
+        return false;
+    else if (i == 1)
+        snprintf(found, room, "configs/%s", path);
+    else if (i - 2 < sizeof beside_program / sizeof *beside_program) {
+        ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+        program[n > 0 ? n : 0] = 0;
+        char *slash = strrchr(program, '/');
+        snprintf(found, room, "%.*s/%s/%s", slash ? (int)(slash - program) : 0, program, beside_program[i - 2], path);
+    } else
+        return false;
+    return true;
+}
+
+status config_read_file(const char *path, char **text, char **folder)
+{
+    char found[8192];
+    struct stat about;
+    size_t i = 0;
+    while (candidate(path, i, found, sizeof found) && stat(found, &about) != 0 && errno == ENOENT)
+        i++;
+    if (!candidate(path, i, found, sizeof found))
+        return status_fail(STATUS_USAGE, "%s: no such file, neither here nor in configs/", path);
+    TRY(tree_read_file(found, CONFIG_FILE_MAX_B, text));
+    char *slash = strrchr(found, '/');
+    *folder = slash ? strndup(found, (size_t)(slash - found) + (slash == found)) : strdup(".");
+    if (*folder)
+        return STATUS_OK;
+    free(*text);
+    return status_fail(STATUS_FAILED, "%s: no memory for its folder's name", path);
+}

@@ -1,0 +1,246 @@
+/* The table of config keys, and the walk over it. Parsing, printing, schema and documents are loops over slot_next.
+ *
+ * A row whose values are the members of a family brings, after itself, the rows of the chosen member.
+ */
+#include "bench/config_keys.h"
+
+#include <string.h>
+
+#include "bench/dataset.h"
+#include "bench/json.h"
+#include "bench/model.h"
+#include "collectives/allreduce.h"
+#include "collectives/fabric.h"
+#include "kernels/compressor.h"
+#include "kernels/optimizer.h"
+
+static const struct member *model_at(size_t i)
+{
+    return models[i] ? &models[i]->member : NULL;
+}
+static const struct member *dataset_at(size_t i)
+{
+    return datasets[i] ? &datasets[i]->member : NULL;
+}
+static const struct member *optimizer_at(size_t i)
+{
+    return optimizers[i] ? &optimizers[i]->member : NULL;
+}
+static const struct member *allreduce_at(size_t i)
+{
+    return allreduces[i] ? &allreduces[i]->member : NULL;
+}
+static const struct member *compressor_at(size_t i)
+{
+    return compressors[i] ? &compressors[i]->member : NULL;
+}
+static const struct member *fabric_at(size_t i)
+{
+    return fabrics[i] ? &fabrics[i]->member : NULL;
+}
+
+static const char *const progresses[] = { "none", "poll", "thread", NULL };
+static const char *const reductions[] = { "fast", "tree", NULL };
+static const char *const computes[] = { "blas", NULL };
+
+#define AT(field) offsetof(struct config, field)
+static const double count_max = 9007199254740991; /* 2^53 - 1: the largest integer that JSON carries everywhere */
+
+const struct entry config_entries[] = {
+    { .key = { "why", KEY_TEXT, AT(why), "\"\"", 0, 4096, .help = "What the experiment is for, in a sentence." } },
+    { .key = { "name", KEY_TEXT, AT(name), "\"\"", 0, 64,
+               .help = "Name of the result; if empty, the config file's without .json." } },
+    { .key = { "seed", KEY_INT, AT(seed), "1", 0, count_max, .help = "Seed of all random numbers." } },
+    { .key = { "model.name", KEY_CHOICE, AT(model.name), .help = "What is trained." },
+      .member_at = model_at,
+      .options = AT(model.options) },
+    { .key = { "data.name", KEY_CHOICE, AT(data.name), .help = "What it is trained on." },
+      .member_at = dataset_at,
+      .options = AT(data.options) },
+    { .key = { "batch.global", KEY_INT, AT(batch.global), "64", 1, 1 << 20, .unit = "samples",
+               .help = "Samples of one step, over all ranks; a multiple of batch.micro x parallel.data." } },
+    { .key = { "batch.micro", KEY_INT, AT(batch.micro), "8", 1, 1 << 20, .unit = "samples",
+               .help = "Samples that pass through the model at once." } },
+    { .key = { "optimizer.name", KEY_CHOICE, AT(optimizer.name), .help = "The update rule." },
+      .member_at = optimizer_at,
+      .options = AT(optimizer.options) },
+    { .key = { "parallel.data", KEY_INT, AT(parallel.data), "\"auto\"", 1, 1 << 20, .word = "auto", .unit = "ranks",
+               .help = "Replicas of the model; auto: as many as there are ranks." } },
+    { .key = { "exchange.allreduce", KEY_CHOICE, AT(exchange.allreduce),
+               .help = "Algorithm that sums gradients over the replicas." },
+      .member_at = allreduce_at },
+    { .key = { "exchange.bucket_B", KEY_INT, AT(exchange.bucket_B), "4194304", 4, 1 << 30, .unit = "bytes",
+               .help = "Gradients are exchanged in buckets of at most this size (a layer is never cut)." } },
+    { .key = { "exchange.segment_B", KEY_INT, AT(exchange.segment_B), "1048576", 4, 1 << 30, .unit = "bytes",
+               .help = "A bucket travels in segments of this size, one being summed while the next is on its way." } },
+    { .key = { "exchange.overlap", KEY_BOOL, AT(exchange.overlap), "true",
+               .help = "Whether a bucket's exchange begins as soon as its gradients are there; else after the backward pass." } },
+    { .key = { "exchange.progress", KEY_CHOICE, AT(exchange.progress), "\"poll\"", .choices = progresses,
+               .help = "Who drives an exchange on its way: none (only waiting does), poll (the computation between layers), "
+                       "thread." } },
+    { .key = { "exchange.error_feedback", KEY_BOOL, AT(exchange.error_feedback), "false",
+               .help = "Whether what a compressor lost is added to the next step's gradient." } },
+    { .key = { "exchange.compressor.name", KEY_CHOICE, AT(exchange.compressor.name), .help = "How gradients are compressed." },
+      .member_at = compressor_at,
+      .options = AT(exchange.compressor.options) },
+    { .key = { "exchange.reduction", KEY_CHOICE, AT(exchange.reduction), "\"fast\"", .choices = reductions,
+               .help = "fast: sums in the allreduce's order; tree: in one fixed order, so that any number of ranks gives the same "
+                       "bits." } },
+    { .key = { "compute.name", KEY_CHOICE, AT(compute.name), "\"blas\"", .choices = computes,
+               .help = "Who computes the layers." } },
+    { .key = { "fabric.name", KEY_CHOICE, AT(fabric.name), .help = "What carries messages between ranks." },
+      .member_at = fabric_at,
+      .options = AT(fabric.options) },
+    { .key = { "measure.steps", KEY_INT, AT(measure.steps), "50", 1, 1000000, .unit = "steps",
+               .help = "Steps that are measured, after the warm-up." } },
+    { .key = { "measure.warmup_steps", KEY_INT, AT(measure.warmup_steps), "5", 0, 1000000, .unit = "steps",
+               .help = "Steps before the measured ones: recorded and flagged, but in no statistic." } },
+    { .key = { "measure.verify", KEY_BOOL, AT(measure.verify), "true",
+               .help = "Whether gradients are checked against a serial computation before the timing." } },
+    { .key = { 0 } },
+};
+
+/* The rows of the first member from s->member_index on that has any and, with c given, is the chosen one. */
+static const struct key *member_keys(struct slot *s, const struct config *c)
+{
+    if (!s->entry->member_at)
+        return NULL;
+    for (; (s->member = s->entry->member_at(s->member_index)) != NULL; s->member_index++) {
+        const char *chosen = c ? *(const char *const *)((const char *)c + s->entry->key.offset) : s->member->name;
+        if (strcmp(chosen, s->member->name) == 0 && s->member->keys && s->member->keys->name)
+            return s->member->keys;
+    }
+    return NULL;
+}
+
+/* Next row of the present entry; NULL: it has no more. */
+static const struct key *next_in_entry(struct slot *s, const struct config *c)
+{
+    if (!s->member)
+        return member_keys(s, c);
+    if (s->key[1].name)
+        return s->key + 1;
+    s->member_index++;
+    return member_keys(s, c);
+}
+
+bool slot_next(struct slot *s, const struct config *c)
+{
+    const struct key *key = s->entry ? next_in_entry(s, c) : NULL;
+    if (key) {
+        const char *owner = s->entry->key.name, *dot = strrchr(owner, '.');
+        snprintf(s->path, sizeof s->path, "%.*s%s", (int)(dot + 1 - owner), owner, key->name);
+        s->key = key;
+        s->offset = s->entry->options + key->offset;
+        return true;
+    }
+    *s = (struct slot){ .entry = s->entry ? s->entry + 1 : config_entries };
+    s->key = &s->entry->key;
+    s->offset = s->key->offset;
+    snprintf(s->path, sizeof s->path, "%s", s->key->name ? s->key->name : "");
+    return s->key->name != NULL;
+}
+
+const char *slot_choice(const struct slot *s, size_t i)
+{
+    if (s->key->choices)
+        return s->key->choices[i];
+    const struct member *m = s->entry->member_at(i);
+    return m ? m->name : NULL;
+}
+
+const char *slot_fallback(const struct slot *s, char text[CONFIG_PATH_BYTES])
+{
+    if (s->member || !s->entry->member_at)
+        return s->key->fallback;
+    snprintf(text, CONFIG_PATH_BYTES, "\"%s\"", slot_choice(s, 0));
+    return text;
+}
+
+static void describe_choices(const struct slot *s, FILE *out)
+{
+    const char *choice;
+    fputs("one of: ", out);
+    for (size_t i = 0; (choice = slot_choice(s, i)) != NULL; i++)
+        fprintf(out, "%s%s", i ? ", " : "", choice);
+}
+
+const char *slot_limit(const struct slot *s, char text[SLOT_LIMIT_BYTES])
+{
+    const struct key *k = s->key;
+    char min[JSON_NUMBER_BYTES], max[JSON_NUMBER_BYTES];
+    json_number_text(k->min, min);
+    json_number_text(k->max, max);
+    FILE *out = fmemopen(text, SLOT_LIMIT_BYTES, "w");
+    if (!out)
+        return "out of memory";
+    switch (k->kind) {
+    case KEY_INT:
+        fprintf(out, "an integer %s .. %s", min, max);
+        break;
+    case KEY_REAL:
+        fprintf(out, "a number %s .. %s", min, max);
+        break;
+    case KEY_BOOL:
+        fputs("true or false", out);
+        break;
+    case KEY_CHOICE:
+        describe_choices(s, out);
+        break;
+    case KEY_TEXT:
+        fprintf(out, "text of %s .. %s bytes", min, max);
+        break;
+    case KEY_TEXTS:
+        fprintf(out, "text or a list of texts of %s .. %s bytes", min, max);
+        break;
+    }
+    if (k->word)
+        fprintf(out, " or \"%s\"", k->word);
+    fclose(out);
+    return text;
+}
+
+static size_t min_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Levenshtein distance; what is longer than a path counts as far. */
+static size_t edit_distance(const char *a, const char *b)
+{
+    size_t row[CONFIG_PATH_BYTES], n = strlen(b);
+    if (n >= CONFIG_PATH_BYTES || strlen(a) >= CONFIG_PATH_BYTES)
+        return CONFIG_PATH_BYTES;
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 1; j <= n; j++) {
+            size_t changed = diagonal + (a[i] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = min_of(changed, 1 + min_of(row[j], row[j - 1]));
+        }
+    }
+    return row[n];
+}
+
+void nearest_offer(struct nearest *n, const char *candidate)
+{
+    const char *dot = strrchr(candidate, '.');
+    size_t distance = edit_distance(n->wrong, candidate);
+    if (dot && strcmp(dot + 1, n->wrong) == 0) /* the right name at the wrong level */
+        distance = 1;
+    if (distance > 1 + strlen(n->wrong) / 3 || (n->best[0] && distance >= n->distance))
+        return;
+    n->distance = distance;
+    snprintf(n->best, sizeof n->best, "%s", candidate);
+}
+
+const char *nearest_question(const struct nearest *n, char text[CONFIG_PATH_BYTES + 32])
+{
+    text[0] = 0;
+    if (n->best[0])
+        snprintf(text, CONFIG_PATH_BYTES + 32, "; did you mean %s?", n->best);
+    return text;
+}

@@ -1,0 +1,160 @@
+/* The config back as text: effective JSON, its hash, and the key table for people. Walks over the key table, nothing else. */
+#include <sha256.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/config_keys.h"
+#include "bench/config_print.h"
+
+static void print_texts(struct json *w, const struct texts *t)
+{
+    json_begin(w, '[');
+    for (size_t i = 0; i < t->count; i++)
+        json_text(w, t->items[i]);
+    json_end(w);
+}
+
+static void print_value(struct json *w, const struct config *c, const struct slot *s)
+{
+    const void *at = (const char *)c + s->offset;
+    switch (s->key->kind) {
+    case KEY_INT:
+        if (s->key->word && *(const int64_t *)at == 0)
+            json_text(w, s->key->word);
+        else
+            json_number(w, (double)*(const int64_t *)at);
+        break;
+    case KEY_REAL:
+        json_number(w, *(const double *)at);
+        break;
+    case KEY_BOOL:
+        json_bool(w, *(const bool *)at);
+        break;
+    case KEY_CHOICE:
+    case KEY_TEXT:
+        json_text(w, *(const char *const *)at);
+        break;
+    case KEY_TEXTS:
+        print_texts(w, at);
+        break;
+    }
+}
+
+void config_write(const struct config *c, struct json *w)
+{
+    json_begin(w, '{');
+    for (struct slot s = { 0 }; slot_next(&s, c);) {
+        json_key(w, s.path);
+        print_value(w, c, &s);
+    }
+    json_end(w);
+}
+
+void config_print(const struct config *c, FILE *out)
+{
+    struct json w;
+    json_start(&w, out, false);
+    config_write(c, &w);
+}
+
+/* ---- hash ---------------------------------------------------------------------------------------------------------------- */
+
+/* The work's keys in the order of their paths, which is the order of nested sorting: '.' is below every letter. */
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct slot *)a)->path, ((const struct slot *)b)->path);
+}
+
+static size_t work_slots(const struct config *c, struct slot *slots)
+{
+    size_t n = 0;
+    for (struct slot s = { 0 }; slot_next(&s, c);) {
+        if (strcmp(s.path, "why") == 0 || strcmp(s.path, "name") == 0)
+            continue;
+        if (slots)
+            slots[n] = s;
+        n++;
+    }
+    return n;
+}
+
+static void write_canonical(const struct config *c, FILE *out)
+{
+    size_t n = work_slots(c, NULL);
+    struct slot *slots = calloc(n, sizeof *slots);
+    struct json w;
+    if (!slots)
+        abort();
+    work_slots(c, slots);
+    qsort(slots, n, sizeof *slots, by_path);
+    json_start(&w, out, true);
+    json_begin(&w, '{');
+    for (size_t i = 0; i < n; i++) {
+        json_key(&w, slots[i].path);
+        print_value(&w, c, &slots[i]);
+    }
+    json_end(&w);
+    free(slots);
+}
+
+void config_hash(const struct config *c, char hex[65])
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        abort();
+    write_canonical(c, out);
+    fclose(out);
+    SHA256_Data((const uint8_t *)text, size, hex);
+    free(text);
+}
+
+/* ---- for people ---------------------------------------------------------------------------------------------------------- */
+
+/* "exchange.compressor topk" for a member's row, "" for the config's own. */
+static const char *slot_owner(const struct slot *s, char text[CONFIG_PATH_BYTES])
+{
+    text[0] = 0;
+    if (s->member)
+        snprintf(text, CONFIG_PATH_BYTES, "%s", s->member->name);
+    return text;
+}
+
+static const char *slot_default(const struct slot *s, char text[CONFIG_PATH_BYTES])
+{
+    const char *fallback = slot_fallback(s, text);
+    return fallback ? fallback : "(must be given)";
+}
+
+void config_print_keys(FILE *out)
+{
+    char owner[CONFIG_PATH_BYTES], fallback[CONFIG_PATH_BYTES], limit[SLOT_LIMIT_BYTES];
+    fprintf(out, "%-32s %-10s %-16s %s\n", "KEY", "ONLY FOR", "DEFAULT", "MEANING; VALUES; UNIT");
+    for (struct slot s = { 0 }; slot_next(&s, NULL);)
+        fprintf(out, "%-32s %-10s %-16s %s %s%s%s\n", s.path, slot_owner(&s, owner), slot_default(&s, fallback), s.key->help,
+                slot_limit(&s, limit), s.key->unit ? ", in " : "", s.key->unit ? s.key->unit : "");
+}
+
+static void print_family(const struct entry *e, FILE *out)
+{
+    const struct member *m;
+    fprintf(out, "\n### %s\n\n%s\n\n", e->key.name, e->key.help);
+    for (size_t i = 0; (m = e->member_at(i)) != NULL; i++)
+        fprintf(out, "- `%s`: %s%s%s\n", m->name, m->help, m->source ? " Source: " : "", m->source ? m->source : "");
+}
+
+void config_print_markdown(FILE *out)
+{
+    char owner[CONFIG_PATH_BYTES], fallback[CONFIG_PATH_BYTES], limit[SLOT_LIMIT_BYTES];
+    fputs("# Config keys\n\nMade by `dmlbench --keys markdown` from the program's own table.\n\n"
+          "| key | only for | default | values | unit | meaning |\n|---|---|---|---|---|---|\n",
+          out);
+    for (struct slot s = { 0 }; slot_next(&s, NULL);)
+        fprintf(out, "| `%s` | %s | `%s` | %s | %s | %s |\n", s.path, slot_owner(&s, owner), slot_default(&s, fallback),
+                slot_limit(&s, limit), s.key->unit ? s.key->unit : "", s.key->help);
+    fputs("\n## Families\n", out);
+    for (const struct entry *e = config_entries; e->key.name; e++)
+        if (e->member_at)
+            print_family(e, out);
+}
