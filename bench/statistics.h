@@ -11,13 +11,13 @@ struct statistic {
     double p5, p95, p99;                          /* linear interpolation between order statistics (Hyndman-Fan type 7) */
 };
 
-/* x[n], any order, not changed; sorted[n] is scratch. n = 0 gives NaN everywhere.
- * The interval of the median is the narrowest symmetric pair of order statistics that covers it with at least 95 % by the exact
- * binomial distribution (Hoefler & Belli 2015 rule 6; n=6 -> [1,6], 10 -> [2,9], 20 -> [6,15], 30 -> [10,21], 50 -> [18,33]... see
- * the tests). */
+/* x[n], any order, not changed; sorted[n] is scratch. n = 0, or a NaN among x, gives NaN everywhere.
+ * The interval of the median is the narrowest symmetric pair of order statistics [l, n + 1 - l] that covers it with at least 95 %
+ * by the exact binomial distribution (Hoefler & Belli 2015, rule 6): n = 6 -> [1, 6], 10 -> [2, 9], 20 -> [6, 15], 30 -> [10, 21],
+ * 50 -> [18, 33] (its neighbour [19, 32] covers 93.5 %). */
 struct statistic statistic_of(const double *x, size_t n, double *sorted);
 
-/* Quantile q of sorted[n], type 7. */
+/* Quantile q, in [0, 1], of sorted[n], type 7; NaN for n = 0. */
 double quantile(const double *sorted, size_t n, double q);
 
 #endif
