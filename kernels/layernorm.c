@@ -38,10 +38,11 @@ void layernorm_forward(float *y, float *mean, float *rstd, const float *x, const
 {
     const size_t n = (size_t)C;
     for (int r = 0; r < rows; r++, x += n, y += n) {
-        mean[r] = row_mean(x, n);
-        rstd[r] = 1 / sqrtf(row_variance(x, mean[r], n) + epsilon);
+        const float mu = row_mean(x, n), factor = 1 / sqrtf(row_variance(x, mu, n) + epsilon);
         for (size_t i = 0; i < n; i++)
-            y[i] = (x[i] - mean[r]) * rstd[r] * gain[i] + bias[i];
+            y[i] = (x[i] - mu) * factor * gain[i] + bias[i];
+        mean[r] = mu;
+        rstd[r] = factor;
     }
 }
 
@@ -50,16 +51,17 @@ void layernorm_input_grad(float *dx, const float *dy, const float *x, const floa
 {
     const size_t n = (size_t)C;
     for (int r = 0; r < rows; r++, x += n, dy += n, dx += n) {
+        const float mu = mean[r], factor = rstd[r];
         vec sum_g = { 0 }, sum_gx = { 0 };
         for (size_t i = 0; i < n; i += LANES) {
             const size_t m = vec_count(n, i);
             const vec g = vec_load_some(dy + i, m, 0) * vec_load_some(gain + i, m, 0);
             sum_g += g;
-            sum_gx += g * ((vec_load_some(x + i, m, 0) - mean[r]) * rstd[r]);
+            sum_gx += g * ((vec_load_some(x + i, m, 0) - mu) * factor);
         }
         const float mean_g = vec_sum(sum_g) / (float)n, mean_gx = vec_sum(sum_gx) / (float)n;
         for (size_t i = 0; i < n; i++)
-            dx[i] = rstd[r] * (dy[i] * gain[i] - mean_g - (x[i] - mean[r]) * rstd[r] * mean_gx);
+            dx[i] = factor * (dy[i] * gain[i] - mean_g - (x[i] - mu) * factor * mean_gx);
     }
 }
 

@@ -5,7 +5,6 @@
 
 #include <math.h>
 
-#include "kernels/layers.h"
 #include "kernels/vector.h"
 
 struct softmax softmax_row(float *x, size_t n)
@@ -21,6 +20,10 @@ struct softmax softmax_row(float *x, size_t n)
         sum += e;
     }
     s.sum = vec_sum(sum);
-    scale(x, 1 / s.sum, n);
+    const float factor = 1 / s.sum;
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t m = vec_count(n, i);
+        vec_store_some(x + i, factor * vec_load_some(x + i, m, 0), m);
+    }
     return s;
 }

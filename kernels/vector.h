@@ -49,9 +49,13 @@ static inline vec vec_load_some(const float *p, size_t m, float fill)
 {
     if (m == LANES)
         return vec_load(p);
+#ifdef __AVX512F__ /* a copy through memory would wait for its own bytes */
+    return _mm512_mask_loadu_ps(vec_set(fill), (__mmask16)((1u << m) - 1), p);
+#else
     vec v = vec_set(fill);
     memcpy(&v, p, m * sizeof *p);
     return v;
+#endif
 }
 
 static inline void vec_store_some(float *p, vec v, size_t m)
@@ -59,7 +63,11 @@ static inline void vec_store_some(float *p, vec v, size_t m)
     if (m == LANES)
         vec_store(p, v);
     else
+#ifdef __AVX512F__
+        _mm512_mask_storeu_ps(p, (__mmask16)((1u << m) - 1), v);
+#else
         memcpy(p, &v, m * sizeof *p);
+#endif
 }
 
 /* Lane by lane: mask ? a : b, for a mask made by a comparison. */
@@ -68,29 +76,29 @@ static inline vec vec_select(vec_int mask, vec a, vec b)
     return (vec)((mask & (vec_int)a) | (~mask & (vec_int)b));
 }
 
+static inline vec vec_add(vec a, vec b)
+{
+    return a + b;
+}
+
 /* The larger of each pair; b where either is NaN. */
 static inline vec vec_max(vec a, vec b)
 {
     return vec_select(a > b, a, b);
 }
 
-static inline float vec_sum(vec v)
-{
-    typedef float half __attribute__((vector_size(32)));
-    typedef float quarter __attribute__((vector_size(16)));
-    const half h =
-        __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
-    const quarter q = __builtin_shufflevector(h, h, 0, 1, 2, 3) + __builtin_shufflevector(h, h, 4, 5, 6, 7);
-    return (q[0] + q[2]) + (q[1] + q[3]);
-}
-
-static inline float vec_largest(vec v)
-{
-    float largest = v[0];
-    for (int i = 1; i < LANES; i++)
-        largest = v[i] > largest ? v[i] : largest;
-    return largest;
-}
+/* Combines the 16 lanes in the fixed tree. */
+#define VEC_FOLD(name, combine)                                                                                                    \
+    static inline float name(vec v)                                                                                                \
+    {                                                                                                                              \
+        v = combine(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));                       \
+        v = combine(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));                       \
+        v = combine(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));                       \
+        v = combine(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));                       \
+        return v[0];                                                                                                               \
+    }
+VEC_FOLD(vec_sum, vec_add)
+VEC_FOLD(vec_largest, vec_max)
 
 #if defined __AVX512F__
 enum { SLEEF_LANES = 16 };
