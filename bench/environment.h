@@ -5,16 +5,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "collectives/status.h"
+
 struct variable {
     const char *name, *value;
 };
 
+/* Texts that nobody knows are NULL, and numbers NaN; both are written as null. */
 struct environment {
     const char *version, *git_commit;
     bool git_dirty;                        /* of the source that was built */
     const char *compiler, *cflags, *build; /* build: "mpi" or "smpi" */
     const char *mpi_library, *blas_library, *blas_kernel, *blas_kernel_reason, *hwloc_version, *cjson_version;
-    const char *host, *kernel, *cpu_model, *governor; /* of rank 0's host; NULL = unknown, written as null */
+    const char *host, *kernel, *cpu_model, *governor; /* of this rank's host */
     double packages, cores, pus, memory_B, l1d_B, l2_B, l3_B, numa_nodes;
     double hosts; /* different host names among the ranks */
     bool oversubscribed;
@@ -22,13 +25,20 @@ struct environment {
     const char *clock;
     double clock_resolution_s;
     const char *synchronisation; /* how the steps' start is synchronised */
+    const char *cpuset;          /* hardware threads that this process may run on: "0-1" */
+    double bound_cores;          /* cores of it */
     const struct variable *variables;
-    size_t n_variables; /* allow-listed: OMPI_MCA_*, OMP_*, OPENBLAS_*, SLURM_JOB_ID ... */
+    size_t n_variables; /* allow-listed: OMPI_MCA_*, OMP_*, OPENBLAS_*, SLURM_JOB_ID ...; sorted by name */
+    struct environment_storage *storage;
 };
 
-/* Local: fills what one rank can know by itself; strings live until environment_free. */
-void environment_read(struct environment *e);
+/* Local: fills what one rank can know by itself, after job_open; strings live until environment_free. Not known here, and left
+ * NULL, NaN or false: hosts, oversubscribed, ranks_per_core, synchronisation, cjson_version. Fails only for lack of memory. */
+status environment_read(struct environment *e);
 void environment_free(struct environment *e);
+
+/* Whether a variable of this name may be shown. Pure. */
+bool environment_shows(const char *name);
 
 /* Usage of this process so far and load of the machine (getrusage, /proc): NaN where the system does not tell. */
 struct usage {
