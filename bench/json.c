@@ -123,17 +123,21 @@ void json_text(struct json *w, const char *text)
         fputs("null", w->out);
 }
 
-void json_bool(struct json *w, bool x)
+void json_raw(struct json *w, const char *json)
 {
     separate(w, false);
-    fputs(x ? "true" : "false", w->out);
+    fputs(json, w->out);
+}
+
+void json_bool(struct json *w, bool x)
+{
+    json_raw(w, x ? "true" : "false");
 }
 
 void json_number(struct json *w, double x)
 {
     char text[JSON_NUMBER_BYTES];
-    separate(w, false);
-    fputs(isfinite(x) ? json_number_text(x, text) : "null", w->out);
+    json_raw(w, isfinite(x) ? json_number_text(x, text) : "null");
 }
 
 const char *json_number_text(double x, char text[JSON_NUMBER_BYTES])

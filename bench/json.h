@@ -33,6 +33,7 @@ void json_end(struct json *w);
 void json_text(struct json *w, const char *text); /* UTF-8; NULL gives null */
 void json_number(struct json *w, double x);       /* not finite gives null */
 void json_bool(struct json *w, bool x);
+void json_raw(struct json *w, const char *json); /* JSON already */
 
 /* The shortest decimal of 15 to 17 digits that reads back as the same double; x must be finite. Returns text. */
 const char *json_number_text(double x, char text[JSON_NUMBER_BYTES]);

@@ -11,7 +11,6 @@
 #include "bench/environment.h"
 #include "bench/phases.h"
 #include "bench/statistics.h"
-#include "collectives/ledger.h"
 
 /* A number that may not exist: NaN with the reason; written as null beside "<key>_why". */
 struct maybe {
@@ -76,7 +75,7 @@ struct result {
         bool match;
     } comm_total;
     struct {
-        struct statistic step_s, throughput_samples_per_s, loss_s;
+        struct statistic step_s, throughput_samples_per_s;
         struct maybe mfu_frac, overlap_frac, bubble_frac_theory, bubble_frac_measured, sgemm_flop_per_s;
         double peak_rss_B;
     } metrics;
@@ -103,6 +102,8 @@ status result_commit(struct result_file *f, const struct result *r);
 void result_discard(struct result_file *f);
 const char *result_path(const struct result_file *f);
 
+/* The whole result as JSON. */
+void result_write_json(const struct result *r, FILE *out);
 /* The summary that a person reads in ten seconds. */
 void result_print_summary(const struct result *r, const char *path, FILE *out);
 

@@ -1,0 +1,221 @@
+/* Every field of a result, once. Names follow one rule: snake_case, the unit as the last part (_s, _B, _flop_per_s, _frac, _count),
+ * SI base units, ratios as fractions of 1. Rows of one object stand together; the large arrays come last.
+ */
+#include "bench/result_fields.h"
+
+#include "bench/result.h"
+
+static const char not_told[] = "the system does not tell", not_finite[] = "not a finite number: the training diverged",
+                  no_samples[] = "too few samples", not_run[] = "the run ended before this was measured";
+
+#define AT(field) offsetof(struct statistic, field)
+const struct field statistic_fields[] = {
+    { "n", FIELD_SIZE, AT(n), .help = "Samples; warm-up is not among them." },
+    { "median", FIELD_REAL, AT(median), no_samples, .help = "Median." },
+    { "ci95_low", FIELD_REAL, AT(ci95_low), no_samples, .help = "Lower end of the confidence interval of the median." },
+    { "ci95_high", FIELD_REAL, AT(ci95_high), no_samples, .help = "Upper end." },
+    { "ci_kind", FIELD_CONSTANT, .constant = "median-order-statistic",
+      .help = "How: the narrowest symmetric pair of order statistics that covers the median with at least 95 %." },
+    { "ci_level", FIELD_REAL, AT(ci_level), no_samples, .help = "The coverage that pair reaches." },
+    { "min", FIELD_REAL, AT(min), no_samples, .help = "Smallest sample." },
+    { "max", FIELD_REAL, AT(max), no_samples, .help = "Largest sample." },
+    { "mean", FIELD_REAL, AT(mean), no_samples, .help = "Arithmetic mean." },
+    { "sd", FIELD_REAL, AT(sd), no_samples, .help = "Standard deviation with n - 1." },
+    { "p5", FIELD_REAL, AT(p5), no_samples, .help = "5th percentile (Hyndman and Fan, type 7)." },
+    { "p95", FIELD_REAL, AT(p95), no_samples, .help = "95th percentile." },
+    { "p99", FIELD_REAL, AT(p99), no_samples, .help = "99th percentile." },
+    { 0 },
+};
+#undef AT
+
+#define AT(field) offsetof(struct comm_row, field)
+static const struct field comm_fields[] = {
+    { "name", FIELD_TEXT, AT(name), .help = "Purpose of the exchange: gradient, loss." },
+    { "group", FIELD_TEXT, AT(group), .help = "Axis of the grid along which it runs: data." },
+    { "op", FIELD_TEXT, AT(op), .help = "Collective operation: allreduce, allgather." },
+    { "algorithm", FIELD_TEXT, AT(algorithm), .help = "How it was done: ring, doubling, ..." },
+    { "calls", FIELD_COUNT, AT(calls), .help = "Operations, over all ranks." },
+    { "messages", FIELD_COUNT, AT(messages), .help = "Point-to-point messages sent, over all ranks." },
+    { "logical_B", FIELD_COUNT, AT(logical_B), .unit = "bytes", .help = "Size of what was exchanged, over all ranks." },
+    { "wire_B_predicted", FIELD_MAYBE, AT(wire_B_predicted), .unit = "bytes", .help = "Payload by the algorithm's formula." },
+    { "wire_B_counted", FIELD_COUNT, AT(wire_B_counted), .unit = "bytes",
+      .help = "Payload handed to point-to-point messages, over all ranks." },
+    { "wire_B_measured", FIELD_MAYBE, AT(wire_B_measured), .unit = "bytes", .help = "Payload seen from outside the program." },
+    { 0 },
+};
+#undef AT
+
+#define AT(field) offsetof(struct rank_row, field)
+static const struct field rank_fields[] = {
+    { "host", FIELD_TEXT, AT(host), .help = "Its host." },
+    { "cpuset", FIELD_TEXT, AT(cpuset), not_told, .help = "Processing units it may run on." },
+    { "data", FIELD_COUNT, AT(data), .help = "Its coordinate on the data axis." },
+    { "pipeline", FIELD_COUNT, AT(pipeline), .help = "On the pipeline axis." },
+    { "tensor", FIELD_COUNT, AT(tensor), .help = "On the tensor axis." },
+    { "peak_rss_B", FIELD_REAL, AT(peak_rss_B), not_told, .unit = "bytes", .help = "Peak resident memory." },
+    { "context_switches_voluntary_count", FIELD_REAL, AT(context_switches_voluntary), not_told,
+      .help = "Times it gave the core away while training." },
+    { "context_switches_involuntary_count", FIELD_REAL, AT(context_switches_involuntary), not_told,
+      .help = "Times the core was taken from it while training." },
+    { "page_faults_minor_count", FIELD_REAL, AT(page_faults_minor), not_told, .help = "Without a disk." },
+    { "page_faults_major_count", FIELD_REAL, AT(page_faults_major), not_told, .help = "With a disk." },
+    { 0 },
+};
+#undef AT
+
+#define AT(field) offsetof(struct variable, field)
+static const struct field variable_fields[] = {
+    { "name", FIELD_TEXT, AT(name), .help = "Name." },
+    { "value", FIELD_TEXT, AT(value), .help = "Value." },
+    { 0 },
+};
+#undef AT
+
+#define AT(field) offsetof(struct result, field)
+const struct field result_fields[] = {
+    { "schema", FIELD_CONSTANT, .constant = "dmlbench.result", .help = "What this file is." },
+    { "schema_version", FIELD_CONSTANT, .constant = "1.0.0", .help = "Semantic version of these fields." },
+
+    { "tool.version", FIELD_TEXT, AT(platform.version), .help = "Version of dmlbench." },
+    { "tool.git_commit", FIELD_TEXT, AT(platform.git_commit), not_told, .help = "Commit it was built from." },
+    { "tool.git_dirty", FIELD_BOOL, AT(platform.git_dirty), .help = "Whether the source differed from that commit." },
+    { "tool.compiler", FIELD_TEXT, AT(platform.compiler), .help = "Compiler." },
+    { "tool.cflags", FIELD_TEXT, AT(platform.cflags), .help = "Its flags." },
+    { "tool.build", FIELD_TEXT, AT(platform.build), .help = "mpi, or smpi: simulated hosts, virtual time." },
+
+    { "run.uuid", FIELD_CHARS, AT(run.uuid), .help = "Identity of this run." },
+    { "run.status", FIELD_TEXT, AT(run.status), .help = "ok, failed, or check (it ran, but a check inside it failed)." },
+    { "run.status_why", FIELD_TEXT, AT(run.why), .help = "The sentence that was printed; empty when ok." },
+    { "run.exit_code", FIELD_COUNT, AT(run.exit_code), .help = "Exit code of the program." },
+    { "run.failed_step", FIELD_REAL, AT(run.failed_step), "no step failed", .help = "Step in which the run failed, from 0." },
+    { "run.start_utc", FIELD_TEXT, AT(run.start_utc), .help = "Start, ISO 8601." },
+    { "run.end_utc", FIELD_TEXT, AT(run.end_utc), .help = "End, ISO 8601." },
+    { "run.wall_s", FIELD_REAL, AT(run.wall_s), not_run, .unit = "seconds", .help = "Time from start to end." },
+    { "run.command", FIELD_TEXT, AT(run.command), .help = "Command line." },
+
+    { "config", FIELD_CONFIG, AT(config), .help = "The effective config, defaults filled in; see config.md." },
+    { "config_sha256", FIELD_CHARS, AT(config_sha256),
+      .help = "SHA-256 of the canonical config (sorted keys, no blanks) without why and name, which do not change the work." },
+    { "seed", FIELD_SEED, AT(config), .help = "The config's seed." },
+
+    { "platform.host", FIELD_TEXT, AT(platform.host), not_told, .help = "Host of rank 0, as all that follows." },
+    { "platform.hosts", FIELD_COUNT, AT(platform.hosts), not_told, .help = "Different hosts among the ranks." },
+    { "platform.kernel", FIELD_TEXT, AT(platform.kernel), not_told, .help = "Operating system." },
+    { "platform.cpu_model", FIELD_TEXT, AT(platform.cpu_model), not_told, .help = "Processor." },
+    { "platform.governor", FIELD_TEXT, AT(platform.governor), not_told, .help = "Frequency governor." },
+    { "platform.packages", FIELD_COUNT, AT(platform.packages), not_told, .help = "Processor packages." },
+    { "platform.numa_nodes", FIELD_COUNT, AT(platform.numa_nodes), not_told, .help = "NUMA nodes." },
+    { "platform.cores", FIELD_COUNT, AT(platform.cores), not_told, .help = "Cores." },
+    { "platform.pus", FIELD_COUNT, AT(platform.pus), not_told, .help = "Hardware threads." },
+    { "platform.memory_B", FIELD_COUNT, AT(platform.memory_B), not_told, .unit = "bytes", .help = "Memory." },
+    { "platform.l1d_B", FIELD_COUNT, AT(platform.l1d_B), not_told, .unit = "bytes", .help = "First-level data cache." },
+    { "platform.l2_B", FIELD_COUNT, AT(platform.l2_B), not_told, .unit = "bytes", .help = "Second-level cache." },
+    { "platform.l3_B", FIELD_COUNT, AT(platform.l3_B), not_told, .unit = "bytes", .help = "Third-level cache." },
+    { "platform.oversubscribed", FIELD_BOOL, AT(platform.oversubscribed), .help = "Whether there were more ranks than cores." },
+    { "platform.ranks_per_core", FIELD_REAL, AT(platform.ranks_per_core), not_told, .help = "Ranks per core." },
+    { "platform.mpi_library", FIELD_TEXT, AT(platform.mpi_library), not_told, .help = "MPI library." },
+    { "platform.blas_library", FIELD_TEXT, AT(platform.blas_library), not_told, .help = "BLAS library." },
+    { "platform.blas_kernel", FIELD_TEXT, AT(platform.blas_kernel), not_told, .help = "Its kernel for this processor." },
+    { "platform.blas_kernel_reason", FIELD_TEXT, AT(platform.blas_kernel_reason), not_told, .help = "Why that one." },
+    { "platform.hwloc_version", FIELD_TEXT, AT(platform.hwloc_version), not_told, .help = "hwloc." },
+    { "platform.cjson_version", FIELD_TEXT, AT(platform.cjson_version), not_told, .help = "cJSON." },
+    { "platform.clock", FIELD_TEXT, AT(platform.clock), not_told, .help = "Clock of all times." },
+    { "platform.clock_resolution_s", FIELD_REAL, AT(platform.clock_resolution_s), not_told, .unit = "seconds",
+      .help = "Its resolution." },
+    { "platform.synchronisation", FIELD_TEXT, AT(platform.synchronisation), not_told,
+      .help = "How the start of steps is synchronised." },
+    { "platform.variables", FIELD_OBJECTS, AT(platform.variables), .help = "Environment variables, by an allow-list.",
+      .fields = variable_fields, .stride = sizeof(struct variable) },
+    { "platform.ranks", FIELD_OBJECTS, AT(ranks), .help = "One entry per rank.", .fields = rank_fields,
+      .stride = sizeof(struct rank_row) },
+
+    { "parallelism.data", FIELD_COUNT, AT(parallelism.data), .help = "Replicas." },
+    { "parallelism.pipeline", FIELD_COUNT, AT(parallelism.pipeline), .help = "Pipeline stages." },
+    { "parallelism.tensor", FIELD_COUNT, AT(parallelism.tensor), .help = "Tensor slices." },
+    { "parallelism.schedule", FIELD_TEXT, AT(parallelism.schedule), "no pipeline", .help = "Pipeline schedule." },
+    { "parallelism.global_batch", FIELD_COUNT, AT(parallelism.global_batch), .unit = "samples", .help = "Samples of a step." },
+    { "parallelism.micro_batch", FIELD_COUNT, AT(parallelism.micro_batch), .unit = "samples", .help = "Samples at a time." },
+    { "parallelism.micro_batches", FIELD_COUNT, AT(parallelism.micro_batches), .help = "Micro-batches of a step and replica." },
+
+    { "model.name", FIELD_TEXT, AT(model.name), .help = "Model." },
+    { "model.parameters_count", FIELD_COUNT, AT(model.parameters_count), not_run, .help = "Parameters." },
+    { "model.flop_forward", FIELD_REAL, AT(model.flop_forward), not_run, .unit = "flop",
+      .help = "Matrix products of a step, forward." },
+    { "model.flop_backward", FIELD_REAL, AT(model.flop_backward), not_run, .unit = "flop", .help = "Backward: both gradients." },
+    { "model.loss_floor", FIELD_REAL, AT(model.loss_floor), "the data's entropy is not known", .unit = "nats",
+      .help = "Least possible expected loss." },
+
+    { "data.name", FIELD_TEXT, AT(data.name), .help = "Dataset." },
+    { "data.xxh3", FIELD_CHARS, AT(data.xxh3), .help = "XXH3-64 of what the samples are made from." },
+    { "data.size_B", FIELD_COUNT, AT(data.size_B), not_run, .unit = "bytes", .help = "Size of its files." },
+    { "data.samples", FIELD_COUNT, AT(data.samples), not_run, .help = "Different samples; 0: without end." },
+
+    { "correctness.loss_first", FIELD_REAL, AT(correctness.loss_first), not_finite, .unit = "nats",
+      .help = "Loss before the first update." },
+    { "correctness.loss_last", FIELD_REAL, AT(correctness.loss_last), not_finite, .unit = "nats",
+      .help = "Loss before the last update." },
+    { "correctness.parameter_hash", FIELD_CHARS, AT(correctness.parameter_hash), .help = "XXH3-64 of the parameters at the end." },
+    { "correctness.replicas_identical", FIELD_BOOL, AT(correctness.replicas_identical),
+      .help = "Whether all replicas ended with the same bits." },
+    { "correctness.gradient_max_rel_err", FIELD_MAYBE, AT(correctness.gradient_max_rel_err),
+      .help = "Largest relative error of the gradients against the reference." },
+
+    { "metrics.throughput_samples_per_s", FIELD_STATISTIC, AT(metrics.throughput_samples_per_s), .unit = "samples/s",
+      .help = "Samples of a step over its time, per measured step." },
+    { "metrics.step_s", FIELD_STATISTIC, AT(metrics.step_s), .unit = "seconds",
+      .help = "Time of a measured step: its slowest rank's." },
+    { "metrics.mfu_frac", FIELD_MAYBE, AT(metrics.mfu_frac),
+      .help = "Flop of the model's matrix products per second, over sgemm_flop_per_s times the cores in use." },
+    { "metrics.sgemm_flop_per_s", FIELD_MAYBE, AT(metrics.sgemm_flop_per_s), .unit = "flop/s",
+      .help = "Rate of this machine's sgemm, measured in this run." },
+    { "metrics.overlap_frac", FIELD_MAYBE, AT(metrics.overlap_frac), .help = "Share of the exchange hidden by computation." },
+    { "metrics.bubble_frac_theory", FIELD_MAYBE, AT(metrics.bubble_frac_theory),
+      .help = "Idle share of the pipeline by its schedule." },
+    { "metrics.bubble_frac_measured", FIELD_MAYBE, AT(metrics.bubble_frac_measured), .help = "As measured." },
+    { "metrics.peak_rss_B", FIELD_REAL, AT(metrics.peak_rss_B), not_told, .unit = "bytes",
+      .help = "Peak resident memory of the largest rank." },
+
+    { "comm", FIELD_OBJECTS, AT(comm), .help = "What was exchanged, by purpose.", .fields = comm_fields,
+      .stride = sizeof(struct comm_row) },
+    { "comm_total.wire_B_predicted", FIELD_MAYBE, AT(comm_total.wire_B_predicted), .unit = "bytes", .help = "Sum of comm." },
+    { "comm_total.wire_B_counted", FIELD_COUNT, AT(comm_total.wire_B_counted), .unit = "bytes", .help = "Sum of comm." },
+    { "comm_total.wire_B_measured", FIELD_MAYBE, AT(comm_total.wire_B_measured), .unit = "bytes",
+      .help = "From outside the program." },
+    { "comm_total.dense_equivalent_B", FIELD_COUNT, AT(comm_total.dense_equivalent_B), .unit = "bytes",
+      .help = "What the same steps would have sent without compression." },
+    { "comm_total.match", FIELD_BOOL, AT(comm_total.match), .help = "Whether all the bytes that are known agree." },
+
+    { "interference.load_before", FIELD_REAL, AT(interference.load_before), not_told, .help = "Load average before the run." },
+    { "interference.load_after", FIELD_REAL, AT(interference.load_after), not_told, .help = "After it." },
+    { "interference.steal_s", FIELD_REAL, AT(interference.steal_s), not_told, .unit = "seconds",
+      .help = "Time taken by other virtual machines." },
+    { "interference.context_switches_involuntary_count", FIELD_REAL, AT(interference.context_switches_involuntary), not_told,
+      .help = "Times a core was taken from a rank, over all ranks." },
+
+    { "warnings", FIELD_TEXTS, AT(warnings), .help = "Sentences that a reader must know." },
+
+    { "samples.warmup_steps", FIELD_COUNT, AT(samples.warmup_steps), .help = "Steps that are warm-up." },
+    { "samples.measured_steps", FIELD_COUNT, AT(samples.measured_steps), .help = "Steps that were measured." },
+    { "samples.warmup", FIELD_FLAGS, AT(samples.warmup), not_run, .help = "[step]: whether it is warm-up." },
+    { "samples.loss", FIELD_SERIES, AT(samples.loss), not_finite, .unit = "nats",
+      .help = "[step]: mean of the global batch before the update." },
+    { "samples.step_s", FIELD_MATRIX, AT(samples.step_s), not_run, .unit = "seconds", .help = "[rank][step]: time of the step." },
+#define PHASE(name, id, meaning)                                                                                                   \
+    {                                                                                                                              \
+        "samples.phase_s." name, FIELD_MATRIX, AT(samples.phase_s) + (id) * sizeof(double *), not_run,                             \
+            .unit = "seconds", .help = "[rank][step]: " meaning                                                                    \
+    }
+    PHASE("data", PHASE_DATA, "loading samples."),
+    PHASE("forward", PHASE_FORWARD, "forward pass and loss."),
+    PHASE("backward", PHASE_BACKWARD, "backward pass; polling the exchange between layers is part of it."),
+    PHASE("encode", PHASE_ENCODE, "compressing, error feedback."),
+    PHASE("wait", PHASE_WAIT, "communication that nothing hides."),
+    PHASE("decode", PHASE_DECODE, "adding up the codes of all ranks."),
+    PHASE("optimizer", PHASE_OPTIMIZER, "updating the parameters."),
+    { 0 },
+};
+
+bool field_may_be_null(const struct field *f)
+{
+    return f->kind == FIELD_MAYBE || f->null_why;
+}
