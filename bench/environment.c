@@ -104,7 +104,6 @@ static void read_topology(struct environment *e, struct topology *t)
     e->numa_nodes = known(t->numa_nodes);
     e->cores = known(t->cores);
     e->pus = known(t->pus);
-    e->memory_B = known((double)t->memory_B);
     e->l1d_B = known((double)t->l1d_B);
     e->l2_B = known((double)t->l2_B);
     e->l3_B = known((double)t->l3_B);
@@ -132,6 +131,8 @@ static void read_system(struct environment *e, struct environment_storage *s)
         e->kernel = s->kernel;
         e->host = s->system.nodename;
     }
+    /* not hwloc's sum over NUMA nodes, which misses memory that was plugged into a virtual machine */
+    e->memory_B = known((double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE));
     e->governor = read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", s->governor);
 }
 
@@ -157,6 +158,11 @@ static void read_build(struct environment *e, struct environment_storage *s)
     e->hwloc_version = topology_library();
     e->clock = "MPI_Wtime";
     e->clock_resolution_s = MPI_Wtick();
+}
+
+const char *environment_version(void)
+{
+    return DMLBENCH_VERSION;
 }
 
 status environment_read(struct environment *e)

@@ -25,7 +25,7 @@ struct environment {
     const char *clock;
     double clock_resolution_s;
     const char *synchronisation; /* how the steps' start is synchronised */
-    const char *cpuset;          /* hardware threads that this process may run on: "0-1" */
+    const char *cpuset;          /* hardware threads that this rank may run on: "0-1" */
     double bound_cores;          /* cores of it */
     const struct variable *variables;
     size_t n_variables; /* allow-listed: OMPI_MCA_*, OMP_*, OPENBLAS_*, SLURM_JOB_ID ...; sorted by name */
@@ -36,6 +36,9 @@ struct environment {
  * NULL, NaN or false: hosts, oversubscribed, ranks_per_core, synchronisation, cjson_version. Fails only for lack of memory. */
 status environment_read(struct environment *e);
 void environment_free(struct environment *e);
+
+/* Of this program: "0.1.0". */
+const char *environment_version(void);
 
 /* Whether a variable of this name may be shown. Pure. */
 bool environment_shows(const char *name);

@@ -25,7 +25,6 @@ static void read_counts(struct topology *t, hwloc_topology_t machine)
     t->numa_nodes = hwloc_get_nbobjs_by_type(machine, HWLOC_OBJ_NUMANODE);
     t->cores = hwloc_get_nbobjs_by_type(machine, HWLOC_OBJ_CORE);
     t->pus = hwloc_get_nbobjs_by_type(machine, HWLOC_OBJ_PU);
-    t->memory_B = hwloc_get_root_obj(machine)->total_memory;
     t->l1d_B = cache_B(machine, HWLOC_OBJ_L1CACHE);
     t->l2_B = cache_B(machine, HWLOC_OBJ_L2CACHE);
     t->l3_B = cache_B(machine, HWLOC_OBJ_L3CACHE);
@@ -41,7 +40,7 @@ static bool read_binding(struct topology *t, hwloc_topology_t machine)
     if (!bound)
         return false;
     if (hwloc_topology_is_thissystem(machine))
-        hwloc_get_cpubind(machine, bound, HWLOC_CPUBIND_PROCESS); /* unknown: stays all of it */
+        hwloc_get_cpubind(machine, bound, HWLOC_CPUBIND_THREAD); /* unknown: stays all of it */
     hwloc_bitmap_list_snprintf(t->cpuset, sizeof t->cpuset, bound);
     for (int i = 0; i < t->cores; i++)
         t->bound_cores += hwloc_bitmap_intersects(hwloc_get_obj_by_type(machine, HWLOC_OBJ_CORE, (unsigned)i)->cpuset, bound);

@@ -1,4 +1,4 @@
-/* Counts of the machine, and where this process may run; the only part that knows hwloc. */
+/* Counts of the machine, and where this rank may run; the only part that knows hwloc. */
 #ifndef DMLBENCH_BENCH_TOPOLOGY_H
 #define DMLBENCH_BENCH_TOPOLOGY_H
 
@@ -9,9 +9,8 @@ enum { TOPOLOGY_TEXT_BYTES = 256 };
 
 struct topology {
     int packages, numa_nodes, cores, pus; /* of the whole machine, as far as this process may use it; pus: hardware threads */
-    uint64_t memory_B;                    /* 0 = unknown, here and below */
-    uint64_t l1d_B, l2_B, l3_B;           /* size of one cache of the level */
-    int bound_cores;                      /* cores that this process may run on, wholly or in part */
+    uint64_t l1d_B, l2_B, l3_B;           /* size of one cache of the level; 0 = unknown */
+    int bound_cores;                      /* cores that the calling thread may run on, wholly or in part */
     char cpuset[TOPOLOGY_TEXT_BYTES];     /* its hardware threads as a list: "0-1"; cut at this size */
     char cpu_model[TOPOLOGY_TEXT_BYTES];  /* "" = unknown */
 };

@@ -41,7 +41,7 @@ static void the_interval_of_the_median_has_the_exact_ranks(void **state)
         struct statistic s = of_ranks(rows[i].n);
         assert_true(s.ci95_low == rows[i].low);
         assert_true(s.ci95_high == rows[i].high);
-        assert_true(fabs(s.ci_level - rows[i].level) < 1e-14);
+        assert_true(fabs(s.ci_level - rows[i].level) < 1e-12); /* lgamma's last digits, and a few additions */
     }
 }
 
