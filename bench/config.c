@@ -87,18 +87,6 @@ static status wrong_value(const struct reader *r, const struct slot *s, const cJ
 
 /* ---- the tree ------------------------------------------------------------------------------------------------------------ */
 
-/* The value at a dotted path; NULL: not there. */
-static const cJSON *find(const cJSON *tree, const char *path)
-{
-    char name[CONFIG_PATH_BYTES];
-    for (size_t n; tree && *path; path += n + (path[n] == '.')) {
-        n = strcspn(path, ".");
-        snprintf(name, sizeof name, "%.*s", (int)n, path);
-        tree = cJSON_GetObjectItemCaseSensitive(tree, name);
-    }
-    return tree;
-}
-
 /* The object that holds the last part of path, made where missing; NULL: something on the way is not an object. */
 static cJSON *make_parent(cJSON *tree, char *path, const char **last)
 {
@@ -278,7 +266,7 @@ static status store(const struct reader *r, const struct slot *s, const cJSON *v
 static status fill(const struct reader *r, const struct slot *s)
 {
     char text[CONFIG_PATH_BYTES], limit[SLOT_LIMIT_BYTES];
-    const cJSON *given = find(r->tree, s->path);
+    const cJSON *given = tree_find(r->tree, s->path);
     if (given)
         return store(r, s, given);
     const char *fallback = slot_fallback(s, text);
@@ -307,13 +295,13 @@ static status note_given(const struct reader *r)
 {
     size_t count = 0;
     for (struct slot s = { 0 }; slot_next(&s, r->c);)
-        count += find(r->tree, s.path) != NULL;
+        count += tree_find(r->tree, s.path) != NULL;
     const char **items = keep(r->c, count * sizeof *items);
     if (!items)
         return STATUS_FAILED;
     r->c->given = (struct texts){ count, items };
     for (struct slot s = { 0 }; slot_next(&s, r->c);)
-        if (find(r->tree, s.path))
+        if (tree_find(r->tree, s.path))
             TRY(keep_text(r->c, s.path, items++));
     return STATUS_OK;
 }

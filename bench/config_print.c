@@ -147,7 +147,7 @@ static void print_family(const struct entry *e, FILE *out)
 void config_print_markdown(FILE *out)
 {
     char owner[CONFIG_PATH_BYTES], fallback[CONFIG_PATH_BYTES], limit[SLOT_LIMIT_BYTES];
-    fputs("# Config keys\n\nMade by `dmlbench --keys markdown` from the program's own table.\n\n"
+    fputs("# Config keys\n\nMade from the program's own table; `dmlbench --keys` and `dmlbench --schema config` print the same.\n\n"
           "| key | only for | default | values | unit | meaning |\n|---|---|---|---|---|---|\n",
           out);
     for (struct slot s = { 0 }; slot_next(&s, NULL);)

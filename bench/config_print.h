@@ -7,7 +7,7 @@
 
 /* One JSON object. */
 void config_write(const struct config *c, struct json *w);
-/* Its JSON Schema, without the "$schema" line. */
+/* The keys of its JSON Schema, into an open object. */
 void config_write_schema(struct json *w);
 
 #endif

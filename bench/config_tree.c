@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 32 };
+enum { DEPTH_MAX = 32, NAME_BYTES = 128 };
 
 struct cursor {
     const char *at;
@@ -198,6 +198,17 @@ status tree_parse(const char *origin, const char *text, cJSON **tree)
         return syntax_error(origin, text, &c);
     *tree = cJSON_Parse(text);
     return *tree ? STATUS_OK : status_fail(STATUS_FAILED, "%s: no memory to read it", origin);
+}
+
+const cJSON *tree_find(const cJSON *tree, const char *path)
+{
+    char name[NAME_BYTES];
+    for (size_t n; tree && *path; path += n + (path[n] == '.')) {
+        n = strcspn(path, ".");
+        snprintf(name, sizeof name, "%.*s", (int)n, path);
+        tree = cJSON_GetObjectItemCaseSensitive(tree, name);
+    }
+    return tree;
 }
 
 const char *tree_excerpt(const cJSON *value_, char text[TREE_EXCERPT_BYTES])

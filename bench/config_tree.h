@@ -18,7 +18,10 @@ status tree_parse(const char *origin, const char *text, cJSON **tree);
 /* Like config_parse, from a tree. */
 status tree_to_config(struct config *c, const char *origin, const cJSON *tree, const char *folder);
 
-/* First line of a value as JSON, cut to fit a sentence. Returns text. */
+/* The value at a dotted path below tree; NULL: not there. */
+const cJSON *tree_find(const cJSON *tree, const char *path);
+
+/* A value as JSON, cut to fit a sentence. Returns text. */
 enum { TREE_EXCERPT_BYTES = 64 };
 const char *tree_excerpt(const cJSON *value, char text[TREE_EXCERPT_BYTES]);
 

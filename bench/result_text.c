@@ -1,0 +1,157 @@
+/* The summary that a person reads in ten seconds. Only here are numbers rounded and units scaled (k = 1000, MB = 1e6 bytes).
+ * What does not exist says why, as in the file.
+ */
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "bench/result.h"
+
+enum { TEXT_BYTES = 64 };
+
+__attribute__((format(printf, 3, 4))) static void line(FILE *out, const char *label, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(out, "  %-12s ", label);
+    vfprintf(out, format, arguments);
+    fputc('\n', out);
+    va_end(arguments);
+}
+
+/* 0.0123 s -> "12.3 ms". */
+static const char *scaled(double x, const char *unit, char text[TEXT_BYTES])
+{
+    static const char *const prefixes[] = { "n", "µ", "m", "", "k", "M", "G", "T", "P" };
+    int i = 3;
+    for (; fabs(x) >= 999.5 && i < 8; i++)
+        x /= 1000;
+    for (; x != 0 && fabs(x) < 0.9995 && i > 0; i--)
+        x *= 1000;
+    snprintf(text, TEXT_BYTES, "%.*f %s%s", fabs(x) >= 99.95 ? 0 : fabs(x) >= 9.995 ? 1 : 2, x, prefixes[i], unit);
+    return text;
+}
+
+static const char *tick(bool good)
+{
+    return good ? "✓" : "✗";
+}
+
+static void print_what(const struct result *r, FILE *out)
+{
+    char parameters[TEXT_BYTES];
+    const struct config *c = r->config;
+    fprintf(out, "%s: %s on %s, %s parameters, %s, %zu ranks\n", c->name, c->model.name, c->data.name,
+            scaled(r->model.parameters_count, "", parameters), c->optimizer.name, r->n_ranks);
+    line(out, "batch", "%.0f samples a step: %.0f replicas x %.0f micro-batches x %.0f", r->parallelism.global_batch,
+         r->parallelism.data, r->parallelism.micro_batches, r->parallelism.micro_batch);
+    line(out, "exchange", "%s, compressor %s%s, reduction %s", c->exchange.allreduce, c->exchange.compressor.name,
+         c->exchange.error_feedback ? " with error feedback" : "", c->exchange.reduction);
+}
+
+static void print_loss(const struct result *r, FILE *out)
+{
+    char floor_text[TEXT_BYTES] = "unknown";
+    if (isfinite(r->model.loss_floor))
+        snprintf(floor_text, sizeof floor_text, "%.4f", r->model.loss_floor);
+    line(out, "loss", "%.4f -> %.4f nats (floor %s)", r->correctness.loss_first, r->correctness.loss_last, floor_text);
+}
+
+static void print_statistic(const char *label, const struct statistic *s, const char *unit, FILE *out)
+{
+    char median[TEXT_BYTES], low[TEXT_BYTES], high[TEXT_BYTES];
+    if (s->n == 0)
+        line(out, label, "not measured");
+    else if (isnan(s->ci95_low))
+        line(out, label, "%s (median of %zu: too few for an interval)", scaled(s->median, unit, median), s->n);
+    else
+        line(out, label, "%s (median; 95 %% interval %s .. %s, n = %zu)", scaled(s->median, unit, median),
+             scaled(s->ci95_low, unit, low), scaled(s->ci95_high, unit, high), s->n);
+}
+
+/* Shares of the measured steps' time, over all ranks. */
+static void print_phases(const struct result *r, FILE *out)
+{
+    double spent[PHASE_COUNT] = { 0 }, total = 0;
+    for (size_t i = 0; r->samples.step_s && i < r->samples.ranks * r->samples.steps; i++)
+        if (!r->samples.warmup[i % r->samples.steps]) {
+            total += r->samples.step_s[i];
+            for (int p = 0; p < PHASE_COUNT; p++)
+                spent[p] += r->samples.phase_s[p] ? r->samples.phase_s[p][i] : 0;
+        }
+    if (!(total > 0))
+        return;
+    fprintf(out, "  %-12s", "time");
+    for (int p = 0; p < PHASE_COUNT; p++)
+        if (spent[p] > 0)
+            fprintf(out, " %s %.0f %%,", phase_name((enum phase)p), 100 * spent[p] / total);
+    fputs(" of the ranks' steps\n", out);
+}
+
+/* A share in percent, followed by `of`, or why there is none. */
+static void print_share(const char *label, const struct maybe *m, const char *of, FILE *out)
+{
+    if (isfinite(m->value))
+        line(out, label, "%.1f %% %s", 100 * m->value, of);
+    else
+        line(out, label, "- (%s)", m->why);
+}
+
+static void print_mfu(const struct result *r, FILE *out)
+{
+    char rate[TEXT_BYTES], of[2 * TEXT_BYTES];
+    snprintf(of, sizeof of, "of sgemm's %s here", scaled(r->metrics.sgemm_flop_per_s.value, "flop/s", rate));
+    print_share("MFU", &r->metrics.mfu_frac, of, out);
+}
+
+static void print_one_count(const char *label, const struct maybe *m, FILE *out)
+{
+    char text[TEXT_BYTES];
+    if (isfinite(m->value))
+        line(out, label, "%s", scaled(m->value, "B", text));
+    else
+        line(out, label, "- (%s)", m->why);
+}
+
+static void print_bytes(const struct result *r, FILE *out)
+{
+    char text[TEXT_BYTES];
+    const double counted = r->comm_total.wire_B_counted, dense = r->comm_total.dense_equivalent_B;
+    line(out, "bytes sent", "%s counted %s", scaled(counted, "B", text), tick(r->comm_total.match));
+    print_one_count("  predicted", &r->comm_total.wire_B_predicted, out);
+    print_one_count("  measured", &r->comm_total.wire_B_measured, out);
+    if (counted > 0 && dense > 0 && dense != counted)
+        line(out, "  dense", "%s, %.1f times as much", scaled(dense, "B", text), dense / counted);
+}
+
+static void print_checks(const struct result *r, FILE *out)
+{
+    const struct maybe *error = &r->correctness.gradient_max_rel_err;
+    if (isfinite(error->value))
+        line(out, "gradients", "largest relative error %.1e", error->value);
+    else
+        line(out, "gradients", "- (%s)", error->why);
+    line(out, "replicas", "%s %s, parameters %s", r->correctness.replicas_identical ? "identical" : "DIFFERENT",
+         tick(r->correctness.replicas_identical), r->correctness.parameter_hash);
+}
+
+void result_print_summary(const struct result *r, const char *path, FILE *out)
+{
+    char memory[TEXT_BYTES];
+    print_what(r, out);
+    if (r->run.exit_code != 0)
+        line(out, "status", "%s: %s", r->run.status, r->run.why);
+    print_loss(r, out);
+    print_statistic("throughput", &r->metrics.throughput_samples_per_s, "samples/s", out);
+    print_statistic("step", &r->metrics.step_s, "s", out);
+    print_phases(r, out);
+    print_mfu(r, out);
+    print_share("overlap", &r->metrics.overlap_frac, "of the exchange hidden by computation", out);
+    print_bytes(r, out);
+    print_checks(r, out);
+    line(out, "memory", "%s at most in a rank", scaled(r->metrics.peak_rss_B, "B", memory));
+    for (size_t i = 0; i < r->n_warnings; i++)
+        line(out, "warning", "%s", r->warnings[i]);
+    if (path)
+        line(out, "result", "%s", path);
+}
