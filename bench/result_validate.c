@@ -73,7 +73,7 @@ static status check_objects(const struct checker *c, const char *path, const str
         return misfit(c, path, v, "an array");
     cJSON_ArrayForEach(item, v)
     {
-        snprintf(prefix, sizeof prefix, "%s[%d].", path, i++);
+        snprintf(prefix, sizeof prefix, "%.200s[%d].", path, i++);
         if (!cJSON_IsObject(item))
             return misfit(c, path, item, "objects");
         TRY(check_fields(c, prefix, fields, item));
@@ -87,7 +87,7 @@ static status check_config(const struct checker *c, const char *path, const cJSO
     struct config config;
     char origin[PATH_BYTES], hash[65];
     const cJSON *sha256 = tree_find(c->root, "config_sha256"), *seed = tree_find(c->root, "seed");
-    snprintf(origin, sizeof origin, "%s: %s", c->file, path);
+    snprintf(origin, sizeof origin, "%.150s: %.90s", c->file, path);
     TRY(tree_to_config(&config, origin, v, NULL));
     config_hash(&config, hash);
     const double config_seed = (double)config.seed;
@@ -129,7 +129,7 @@ static status check_value(const struct checker *c, const char *path, const struc
         return is_bool(v) ? STATUS_OK : misfit(c, path, v, "true or false");
     case FIELD_STATISTIC: {
         char prefix[PATH_BYTES];
-        snprintf(prefix, sizeof prefix, "%s.", path);
+        snprintf(prefix, sizeof prefix, "%.200s.", path);
         return cJSON_IsObject(v) ? check_fields(c, prefix, statistic_fields, v) : misfit(c, path, v, "an object");
     }
     case FIELD_TEXTS:
