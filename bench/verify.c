@@ -63,8 +63,11 @@ double verify_gradients(struct trainer *t, int share, int shares)
         memcpy(moved, t->params, n * sizeof *moved);
         const double loss = trainer_forward(t, 0, 0, t->params) / c.rows;
         trainer_backward(t, t->params, gradient, (float)(1 / c.rows));
-        for (int i = share; i < t->net.count; i += shares)
-            worst = fmax(worst, layer_error(&c, &t->net.layers[i], loss));
+        for (int i = share; i < t->net.count; i += shares) {
+            const double error = layer_error(&c, &t->net.layers[i], loss);
+            if (!(error <= worst)) /* also when it is not a number */
+                worst = error;
+        }
     }
     free(gradient);
     free(moved);

@@ -1,6 +1,7 @@
 /* Starting and ending the job, and its control traffic, by MPI's own collectives: these bytes are not what is measured. */
 #include "collectives/job.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,11 +37,11 @@ void job_barrier(const struct job *j)
 }
 
 /* Between ranks that wait for each other nobody can just return "no memory". */
-static void *allocate(const struct job *j, size_t bytes)
+void *job_allocate(const struct job *j, size_t bytes)
 {
     void *p = malloc(bytes);
     if (!p) {
-        fprintf(stderr, "dmlbench: no memory for %zu bytes of control traffic on rank %d\n", bytes, j->rank);
+        fprintf(stderr, "dmlbench: no memory for %zu bytes on rank %d\n", bytes, j->rank);
         MPI_Abort(j->world, 1);
     }
     return p;
@@ -56,10 +57,10 @@ char **job_gather_text(const struct job *j, const char *mine)
     int length = (int)strlen(mine) + 1, longest;
     MPI_Allreduce(&length, &longest, 1, MPI_INT, MPI_MAX, j->world);
     size_t stride = (size_t)longest, ranks = (size_t)j->ranks;
-    char *padded = allocate(j, stride);
+    char *padded = job_allocate(j, stride);
     memset(padded, 0, stride);
     memcpy(padded, mine, (size_t)length);
-    char **texts = j->rank ? NULL : allocate(j, ranks * (sizeof *texts + stride));
+    char **texts = j->rank ? NULL : job_allocate(j, ranks * (sizeof *texts + stride));
     char *bytes = (char *)(texts ? texts + ranks : NULL);
     MPI_Gather(padded, longest, MPI_CHAR, bytes, longest, MPI_CHAR, 0, j->world);
     free(padded);
@@ -75,11 +76,18 @@ ssize_t job_broadcast_text(const struct job *j, char **text, ssize_t length)
     if (n < 0)
         return -1;
     if (j->rank) {
-        *text = allocate(j, (size_t)n + 1);
+        *text = job_allocate(j, (size_t)n + 1);
         (*text)[n] = '\0';
     }
     MPI_Bcast(*text, (int)n, MPI_CHAR, 0, j->world);
     return (ssize_t)n;
+}
+
+double job_max(const struct job *j, double value)
+{
+    double largest_or_nan[2] = { value == value ? value : 0, value != value };
+    MPI_Allreduce(MPI_IN_PLACE, largest_or_nan, 2, MPI_DOUBLE, MPI_MAX, j->world);
+    return largest_or_nan[1] > 0 ? NAN : largest_or_nan[0];
 }
 
 bool job_same(const struct job *j, uint64_t value)

@@ -38,6 +38,12 @@ char **job_gather_text(const struct job *j, const char *mine);
  * Returns rank 0's length. */
 ssize_t job_broadcast_text(const struct job *j, char **text, ssize_t length);
 
+/* The largest of the ranks' values; NaN if any is NaN. */
+double job_max(const struct job *j, double value);
+
+/* Local. malloc between collectives, where a rank cannot leave: no memory ends the job with a sentence. */
+void *job_allocate(const struct job *j, size_t bytes);
+
 /* Whether all ranks passed the same value. */
 bool job_same(const struct job *j, uint64_t value);
 

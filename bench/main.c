@@ -1,0 +1,269 @@
+/* dmlbench: options, then the config on every rank, then one experiment, then one exit code.
+ *
+ * Options are rows of one table. Rank 0 reads the config file and sends its bytes to all; every rank parses the same bytes. Gates
+ * (status_agree) stand after parsing, after opening the result's place, inside the run, and after writing.
+ */
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/blas_kernel.h"
+#include "bench/explain.h"
+#include "bench/report.h"
+#include "collectives/audit.h"
+#include "kernels/matmul.h"
+
+struct options {
+    const char *config, *out, *schema, *validate;
+    bool explain, keys, quiet, audit, version, help;
+    const char **sets;
+    int n_sets;
+};
+
+struct option {
+    const char *name, *value, *help; /* value NULL: a flag */
+    size_t offset;                   /* of a bool, or a const char *; of `sets` for the one that may be repeated */
+};
+
+static const struct option table[] = {
+    { "--config", "FILE", "run the experiment of this file (as given, else in configs/)", offsetof(struct options, config) },
+    { "--set", "KEY=VALUE", "set one key, after the file; VALUE is JSON, or else a string; repeatable",
+      offsetof(struct options, sets) },
+    { "--out", "FILE", "write the result there (default results/<name>-<UTC>-<hash>.json); never overwrites",
+      offsetof(struct options, out) },
+    { "--explain", NULL, "print the effective config, the layout, predicted bytes and memory; run nothing",
+      offsetof(struct options, explain) },
+    { "--audit", NULL, "let Open MPI's monitoring count the bytes too (the times then carry its cost)",
+      offsetof(struct options, audit) },
+    { "--keys", NULL, "list every config key", offsetof(struct options, keys) },
+    { "--schema", "config|result", "print the JSON Schema of configs or results", offsetof(struct options, schema) },
+    { "--validate", "FILE", "say whether FILE is a valid config or result", offsetof(struct options, validate) },
+    { "--quiet", NULL, "no progress line and no summary", offsetof(struct options, quiet) },
+    { "--version", NULL, "print the version", offsetof(struct options, version) },
+    { "--help", NULL, "print this", offsetof(struct options, help) },
+};
+enum { OPTIONS = sizeof table / sizeof table[0] };
+
+/* ---- options ------------------------------------------------------------------------------------------------------------------
+ */
+
+static const struct option *find_option(const char *word, size_t length)
+{
+    for (int i = 0; i < OPTIONS; i++)
+        if (strlen(table[i].name) == length && !strncmp(table[i].name, word, length))
+            return &table[i];
+    return NULL;
+}
+
+static void store(struct options *o, const struct option *option, const char *value)
+{
+    void *field = (char *)o + option->offset;
+    if (!option->value)
+        *(bool *)field = true;
+    else if (option->offset == offsetof(struct options, sets))
+        o->sets[o->n_sets++] = value;
+    else
+        *(const char **)field = value;
+}
+
+/* Accepts "--name value" and "--name=value". */
+static status parse_options(struct options *o, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *equals = strchr(argv[i], '=');
+        const size_t length = equals ? (size_t)(equals - argv[i]) : strlen(argv[i]);
+        const struct option *option = find_option(argv[i], length);
+        if (!option)
+            return status_fail(STATUS_USAGE, "%s: no such option; dmlbench --help lists them", argv[i]);
+        if (!option->value && equals)
+            return status_fail(STATUS_USAGE, "%s takes no value", option->name);
+        if (option->value && !equals && i + 1 == argc)
+            return status_fail(STATUS_USAGE, "%s needs a value: %s %s", option->name, option->name, option->value);
+        store(o, option, !option->value ? NULL : equals ? equals + 1 : argv[++i]);
+    }
+    return STATUS_OK;
+}
+
+static void print_help(void)
+{
+    printf("usage: mpirun -np RANKS dmlbench --config FILE [options]\n\n");
+    for (int i = 0; i < OPTIONS; i++) {
+        char left[64];
+        snprintf(left, sizeof left, "%s %s", table[i].name, table[i].value ? table[i].value : "");
+        printf("  %-26s %s\n", left, table[i].help);
+    }
+    printf("\nexit codes: 0 ok, 1 the run failed, 2 bad usage or config, 3 it ran but a check inside it failed\n");
+}
+
+static status print_schema(const char *which)
+{
+    if (!strcmp(which, "config"))
+        config_print_schema(stdout);
+    else if (!strcmp(which, "result"))
+        result_print_schema(stdout);
+    else
+        return status_fail(STATUS_USAGE, "--schema %s: there is a schema of config and of result", which);
+    return STATUS_OK;
+}
+
+/* What needs no experiment; *done says whether it was that. Only the first rank prints. */
+static status answer(const struct options *o, bool prints, bool *done)
+{
+    *done = o->help || o->version || o->keys || o->schema || o->validate;
+    if (!prints)
+        return STATUS_OK;
+    if (o->help)
+        print_help();
+    else if (o->version)
+        printf("dmlbench %s\n", environment_version());
+    else if (o->keys)
+        config_print_keys(stdout);
+    else if (o->schema)
+        return print_schema(o->schema);
+    else if (o->validate)
+        return result_validate_file(o->validate);
+    return STATUS_OK;
+}
+
+/* ---- the experiment -----------------------------------------------------------------------------------------------------------
+ */
+
+/* Collective. Rank 0's config file on every rank, parsed and settled. */
+static status load_config(const struct job *job, const struct options *o, struct config *c)
+{
+    char *text = NULL, *folder = NULL;
+    status s = STATUS_OK;
+    if (job->rank == 0 && !o->config)
+        s = status_fail(STATUS_USAGE, "--config FILE is missing; dmlbench --help lists the options");
+    else if (job->rank == 0)
+        s = config_read_file(o->config, &text, &folder);
+    TRY(status_agree(s, job->world));
+    job_broadcast_text(job, &text, job->rank ? 0 : (ssize_t)strlen(text));
+    job_broadcast_text(job, &folder, job->rank ? 0 : (ssize_t)strlen(folder));
+    s = config_parse(c, o->config, text, folder, o->sets, o->n_sets);
+    if (s == STATUS_OK) {
+        s = config_settle(c, job->ranks);
+        if (s != STATUS_OK)
+            config_free(c);
+    }
+    free(text);
+    free(folder);
+    return status_agree(s, job->world);
+}
+
+/* One run of the program, from the first option to the exit code. */
+struct session {
+    struct options options;
+    struct job job;
+    struct config config;
+    bool configured;
+    struct run run;
+    struct report report;
+    struct result_file *file; /* rank 0 */
+    bool reported;            /* there is something to write */
+};
+
+/* Local, rank 0. */
+static status write_result(struct session *s)
+{
+    TRY(result_commit(s->file, &s->report.result));
+    if (!s->options.quiet)
+        result_print_summary(&s->report.result, result_path(s->file), stdout);
+    return STATUS_OK;
+}
+
+/* Collective. The result's place is opened first, so that a missing right is found before the training and not after. */
+static status run_and_report(struct session *s)
+{
+    const bool writes = s->job.rank == 0;
+    TRY(status_agree(writes ? result_open(&s->file, s->options.out, &s->config) : STATUS_OK, s->job.world));
+    s->run = (struct run){ .config = &s->config, .job = &s->job, .quiet = s->options.quiet, .audited = s->options.audit };
+    const status outcome = run_experiment(&s->run);
+    s->reported = s->run.trainer.config != NULL;
+    if (s->reported)
+        report_gather(&s->report, &s->run, outcome);
+    run_finish(&s->run);
+    if (!s->reported || s->options.audit) /* an audited result is written when MPI has ended and its monitoring has spoken */
+        return outcome;
+    const status written = status_agree(writes ? write_result(s) : STATUS_OK, s->job.world);
+    return outcome != STATUS_OK ? outcome : written;
+}
+
+static status experiment(struct session *s)
+{
+    TRY(load_config(&s->job, &s->options, &s->config));
+    s->configured = true;
+    if (s->options.explain)
+        return status_agree(s->job.rank ? STATUS_OK : explain(&s->config, s->job.ranks, stdout), s->job.world);
+    return run_and_report(s);
+}
+
+/* Local, rank 0, after MPI has ended. */
+static status write_audited(struct session *s)
+{
+    const char *why = NULL;
+    const double measured_B = audit_collect(s->job.ranks, &why);
+    report_audit(&s->report, measured_B, why);
+    return write_result(s);
+}
+
+static void session_close(struct session *s)
+{
+    if (s->file)
+        result_discard(s->file);
+    run_free(&s->run);
+    report_free(&s->report);
+    if (s->configured)
+        config_free(&s->config);
+}
+
+/* The rank that mpirun or srun gave, before MPI is asked: answers need no MPI, but should be printed once. */
+static bool first_rank(void)
+{
+    static const char *const names[] = { "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (getenv(names[i]))
+            return !strcmp(getenv(names[i]), "0");
+    return true;
+}
+
+static status run_session(struct session *s, int argc, char **argv)
+{
+    blas_kernel_choose(argv);
+    matmul_single_thread();
+    if (s->options.audit)
+        audit_prepare();
+    job_open(&s->job, &argc, &argv);
+    status outcome = status_agree(report_start(&s->report, argc, argv), s->job.world);
+    if (outcome == STATUS_OK)
+        outcome = experiment(s);
+    const bool first = s->job.rank == 0;
+    if (outcome != STATUS_OK && first)
+        fprintf(stderr, "dmlbench: %s\n", status_message());
+    job_close(&s->job);
+    if (s->options.audit && s->reported && first) {
+        const status written = write_audited(s);
+        if (written != STATUS_OK)
+            fprintf(stderr, "dmlbench: %s\n", status_message());
+        outcome = outcome != STATUS_OK ? outcome : written;
+    }
+    session_close(s);
+    return outcome;
+}
+
+int main(int argc, char **argv)
+{
+    struct session s = { .options.sets = calloc((size_t)argc, sizeof(char *)) };
+    bool answered = false;
+    status outcome = s.options.sets ? parse_options(&s.options, argc, argv) : status_fail(STATUS_FAILED, "no memory");
+    if (outcome == STATUS_OK)
+        outcome = answer(&s.options, first_rank(), &answered);
+    if (outcome != STATUS_OK && first_rank())
+        fprintf(stderr, "dmlbench: %s\n", status_message());
+    if (outcome == STATUS_OK && !answered)
+        outcome = run_session(&s, argc, argv);
+    free(s.options.sets);
+    return outcome;
+}

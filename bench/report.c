@@ -1,0 +1,424 @@
+/* Gathering (collective, one block of doubles per rank), then one small function per part of the result, on rank 0 only. */
+#include "bench/report.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "bench/verify.h"
+
+/* What a rank sends beside its samples, in this order. */
+enum {
+    SENT_COORDINATES,
+    SENT_USAGE = SENT_COORDINATES + AXIS_COUNT,
+    SENT_RSS = SENT_USAGE + 4,
+    SENT_SGEMM,
+    SENT_LEDGER,
+    LEDGER_FIELDS = 6,
+    SENT_COUNT = SENT_LEDGER + LEDGER_FIELDS * PURPOSE_COUNT
+};
+enum { LEDGER_CALLS, LEDGER_MESSAGES, LEDGER_LOGICAL, LEDGER_PREDICTED, LEDGER_COUNTED, LEDGER_UNPREDICTABLE };
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void utc_now(char text[32])
+{
+    const time_t now = time(NULL);
+    struct tm parts;
+    strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
+}
+
+static void warn(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void warn(struct report *r, const char *format, ...)
+{
+    struct result *out = &r->result;
+    if (out->n_warnings == REPORT_WARNINGS_MAX)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(r->warning_text[out->n_warnings], REPORT_WARNING_BYTES, format, arguments);
+    va_end(arguments);
+    r->warnings[out->n_warnings] = r->warning_text[out->n_warnings];
+    out->n_warnings++;
+}
+
+static struct maybe maybe(double value, const char *why)
+{
+    return (struct maybe){ value, isfinite(value) ? NULL : why };
+}
+
+static char *join(int n, char **words)
+{
+    size_t length = 1;
+    for (int i = 0; i < n; i++)
+        length += strlen(words[i]) + 1;
+    char *text = calloc(length, 1);
+    for (int i = 0; text && i < n; i++) {
+        strcat(text, i ? " " : "");
+        strcat(text, words[i]);
+    }
+    return text;
+}
+
+status report_start(struct report *r, int argc, char **argv)
+{
+    r->start_s = seconds();
+    utc_now(r->start_utc);
+    r->command = join(argc, argv);
+    return r->command ? environment_read(&r->environment) : status_fail(STATUS_FAILED, "no memory for the command line");
+}
+
+/* ---- gathering ----------------------------------------------------------------------------------------------------------------
+ */
+
+static void fill_sent(const struct run *run, double *sent)
+{
+    for (int a = 0; a < AXIS_COUNT; a++)
+        sent[SENT_COORDINATES + a] = run->trainer.grid.at[a];
+    const double usage[] = { run->after.voluntary - run->before.voluntary, run->after.involuntary - run->before.involuntary,
+                             run->after.minor_faults - run->before.minor_faults,
+                             run->after.major_faults - run->before.major_faults };
+    memcpy(sent + SENT_USAGE, usage, sizeof usage);
+    sent[SENT_RSS] = usage_now().peak_rss_B;
+    sent[SENT_SGEMM] = run->sgemm_flop_per_s;
+    for (int p = 0; p < PURPOSE_COUNT; p++) {
+        const struct ledger_row *row = &run->ledger.rows[p];
+        const double fields[LEDGER_FIELDS] = {
+            [LEDGER_CALLS] = (double)row->calls,
+            [LEDGER_MESSAGES] = (double)row->messages,
+            [LEDGER_LOGICAL] = (double)row->logical_B,
+            [LEDGER_PREDICTED] = (double)row->wire_B_predicted,
+            [LEDGER_COUNTED] = (double)row->wire_B_counted,
+            [LEDGER_UNPREDICTABLE] = row->unpredictable,
+        };
+        memcpy(sent + SENT_LEDGER + p * LEDGER_FIELDS, fields, sizeof fields);
+    }
+}
+
+/* The samples of all ranks, and what each sent; on rank 0 in r->storage. */
+static const double *gather(struct report *r, const struct run *run)
+{
+    const struct job *job = run->job;
+    const size_t ranks = (size_t)job->ranks, steps = (size_t)run->samples.steps;
+    double sent[SENT_COUNT];
+    fill_sent(run, sent);
+    if (job->rank == 0)
+        r->storage = job_allocate(job, ranks * (SENT_COUNT + (1 + PHASE_COUNT) * steps) * sizeof(double));
+    double *at = r->storage;
+    double *const all = at;
+    job_gather_doubles(job, sent, SENT_COUNT, all);
+    at = at ? at + ranks * SENT_COUNT : NULL;
+    for (int p = -1; p < PHASE_COUNT; p++) {
+        double **matrix = p < 0 ? &r->result.samples.step_s : &r->result.samples.phase_s[p];
+        job_gather_doubles(job, p < 0 ? run->samples.step_s : run->samples.phase_s[p], steps, at);
+        *matrix = at;
+        at = at ? at + ranks * steps : NULL;
+    }
+    r->hosts = job_gather_text(job, r->environment.host);
+    r->cpusets = job_gather_text(job, r->environment.cpuset);
+    return all;
+}
+
+static double over_ranks(const struct run *run, const double *sent, int field)
+{
+    double sum = 0;
+    for (int r = 0; r < run->job->ranks; r++)
+        sum += sent[r * SENT_COUNT + field];
+    return sum;
+}
+
+/* ---- the parts of the result --------------------------------------------------------------------------------------------------
+ */
+
+static void fill_run(struct report *r, const struct run *run, status outcome)
+{
+    struct result *out = &r->result;
+    utc_now(r->end_utc);
+    out->run.status = outcome == STATUS_OK ? "ok" : outcome == STATUS_CHECK ? "check" : "failed";
+    out->run.why = outcome == STATUS_OK ? "" : status_message();
+    out->run.exit_code = outcome;
+    out->run.start_utc = r->start_utc;
+    out->run.end_utc = r->end_utc;
+    out->run.wall_s = seconds() - r->start_s;
+    out->run.command = r->command ? r->command : "";
+    out->run.failed_step = outcome == STATUS_FAILED && run->samples.steps ? (double)run->samples.steps - 1 : NAN;
+    out->config = run->config;
+    config_hash(run->config, out->config_sha256);
+    const struct {
+        double start_s;
+        long pid;
+        char config[65];
+        char host[64];
+    } identity = { r->start_s, getpid(), "", "" };
+    XXH128_hash_t h = XXH3_128bits(&identity, sizeof identity);
+    h = XXH3_128bits_withSeed(out->config_sha256, sizeof out->config_sha256, h.low64 ^ h.high64);
+    snprintf(out->run.uuid, sizeof out->run.uuid, "%08x-%04x-%04x-%04x-%012llx", (unsigned)(h.high64 >> 32),
+             (unsigned)(h.high64 >> 16) & 0xffff, ((unsigned)h.high64 & 0x0fff) | 0x8000,
+             ((unsigned)(h.low64 >> 48) & 0x3fff) | 0x8000, (unsigned long long)h.low64 & 0xffffffffffff);
+}
+
+static void fill_platform(struct report *r, const struct run *run)
+{
+    struct environment *e = &r->result.platform;
+    *e = r->environment;
+    e->hosts = 0;
+    int here = 0;
+    for (int i = 0; i < run->job->ranks; i++) {
+        int earlier = 0;
+        for (int j = 0; j < i; j++)
+            earlier += !strcmp(r->hosts[i], r->hosts[j]);
+        e->hosts += earlier == 0;
+        here += !strcmp(r->hosts[i], r->hosts[0]);
+    }
+    e->ranks_per_core = here / e->cores;
+    e->oversubscribed = here > e->cores;
+    e->synchronisation = "one barrier before the first step; later steps meet in the exchange";
+}
+
+static void fill_ranks(struct report *r, const struct run *run, const double *sent, struct rank_row *rows)
+{
+    for (int i = 0; i < run->job->ranks; i++) {
+        const double *s = sent + i * SENT_COUNT;
+        rows[i] = (struct rank_row){
+            .host = r->hosts[i],
+            .cpuset = r->cpusets[i],
+            .data = s[SENT_COORDINATES + AXIS_DATA],
+            .pipeline = s[SENT_COORDINATES + AXIS_PIPELINE],
+            .tensor = s[SENT_COORDINATES + AXIS_TENSOR],
+            .peak_rss_B = s[SENT_RSS],
+            .context_switches_voluntary = s[SENT_USAGE],
+            .context_switches_involuntary = s[SENT_USAGE + 1],
+            .page_faults_minor = s[SENT_USAGE + 2],
+            .page_faults_major = s[SENT_USAGE + 3],
+        };
+    }
+    r->result.ranks = rows;
+    r->result.n_ranks = (size_t)run->job->ranks;
+}
+
+static void fill_work(struct result *out, const struct run *run)
+{
+    const struct trainer *t = &run->trainer;
+    const struct config *c = run->config;
+    const double batch = (double)c->batch.global;
+    out->parallelism.data = (double)c->parallel.data;
+    out->parallelism.pipeline = out->parallelism.tensor = 1;
+    out->parallelism.global_batch = batch;
+    out->parallelism.micro_batch = (double)c->batch.micro;
+    out->parallelism.micro_batches = (double)t->leaves;
+    out->model.name = c->model.name;
+    out->model.parameters_count = (double)t->net.params.n;
+    out->model.flop_forward = batch * network_flop_forward(&t->net);
+    out->model.flop_backward = batch * network_flop_backward(&t->net);
+    out->model.loss_floor = t->data.floor;
+    out->data.name = c->data.name;
+    out->data.size_B = t->data.size_B;
+    out->data.samples = t->data.samples ? (double)t->data.samples : NAN;
+    snprintf(out->data.xxh3, sizeof out->data.xxh3, "%016llx", (unsigned long long)t->data.hash);
+}
+
+static void fill_samples(struct result *out, const struct run *run)
+{
+    out->samples.steps = (size_t)run->samples.steps;
+    out->samples.ranks = (size_t)run->job->ranks;
+    out->samples.warmup_steps = fmin((double)run->samples.warmup_steps, (double)run->samples.steps);
+    out->samples.measured_steps = (double)run->samples.steps - out->samples.warmup_steps;
+    out->samples.loss = run->samples.loss;
+}
+
+static void fill_comm(struct report *r, const struct run *run, const double *sent, struct comm_row *rows)
+{
+    const struct config *c = run->config;
+    const struct gradient_plan plan = gradient_plan(c, run->trainer.net.params.n, run->trainer.leaves, 0, run->job->ranks);
+    struct result *out = &r->result;
+    const char *unaudited =
+        run->audited ? "filled when MPI has ended" : "not counted from outside in a timed run; dmlbench --audit does";
+    double predicted = 0;
+    for (int p = 0; p < PURPOSE_COUNT; p++) {
+        const int at = SENT_LEDGER + p * LEDGER_FIELDS;
+        const bool unknown = sent[at + LEDGER_UNPREDICTABLE] != 0, gradient = p == PURPOSE_GRADIENT;
+        rows[p] = (struct comm_row){
+            .name = purpose_name((enum purpose)p),
+            .group = "data",
+            .op = gradient ? plan.op : "allreduce",
+            .algorithm = gradient ? plan.algorithm : allreduce_doubling.member.name,
+            .calls = sent[at + LEDGER_CALLS],
+            .logical_B = sent[at + LEDGER_LOGICAL],
+            .messages = over_ranks(run, sent, at + LEDGER_MESSAGES),
+            .wire_B_counted = unknown ? NAN : over_ranks(run, sent, at + LEDGER_COUNTED),
+            .wire_B_predicted = maybe(unknown ? NAN : over_ranks(run, sent, at + LEDGER_PREDICTED),
+                                      "the MPI library does not say what its own allreduce sends"),
+            .wire_B_measured = maybe(NAN, unaudited),
+        };
+        out->comm_total.wire_B_counted += rows[p].wire_B_counted;
+        predicted += rows[p].wire_B_predicted.value;
+    }
+    out->comm = rows;
+    out->n_comm = PURPOSE_COUNT;
+    out->comm_total.wire_B_predicted = maybe(predicted, "a part is not predictable: see comm");
+    out->comm_total.wire_B_measured = maybe(NAN, unaudited);
+    out->comm_total.match = predicted == out->comm_total.wire_B_counted;
+    out->comm_total.dense_equivalent_B =
+        2.0 * (run->job->ranks - 1) * 4 * (double)run->trainer.net.params.n * (double)run->samples.steps;
+}
+
+/* A step is as long as its slowest rank's. */
+static double slowest(const struct result *out, size_t step)
+{
+    double most = 0;
+    for (size_t r = 0; r < out->samples.ranks; r++)
+        most = fmax(most, out->samples.step_s[r * out->samples.steps + step]);
+    return most;
+}
+
+static double mean_over_ranks(const struct result *out, enum phase p, size_t step)
+{
+    double sum = 0;
+    for (size_t r = 0; r < out->samples.ranks; r++)
+        sum += out->samples.phase_s[p][r * out->samples.steps + step];
+    return sum / (double)out->samples.ranks;
+}
+
+/* work: room for four doubles a step. */
+static void fill_times(struct result *out, double *work)
+{
+    const size_t first = (size_t)out->samples.warmup_steps, n = (size_t)out->samples.measured_steps;
+    double *step_s = work, *rate = work + n, *sorted = work + 2 * n;
+    double total_s = 0;
+    for (size_t i = 0; i < n; i++) {
+        step_s[i] = slowest(out, first + i);
+        rate[i] = out->parallelism.global_batch / step_s[i];
+        total_s += step_s[i];
+    }
+    out->metrics.step_s = statistic_of(step_s, n, sorted);
+    out->metrics.throughput_samples_per_s = statistic_of(rate, n, sorted);
+    out->metrics.throughput_samples_per_s.mean = n ? out->parallelism.global_batch * (double)n / total_s : NAN;
+}
+
+static void fill_overlap(struct result *out, const struct run *run, double *work)
+{
+    const size_t first = (size_t)out->samples.warmup_steps, n = (size_t)out->samples.measured_steps;
+    for (size_t i = 0; i < n; i++)
+        work[i] = mean_over_ranks(out, PHASE_WAIT, first + i);
+    const double wait_s = statistic_of(work, n, work + n).median, alone_s = run->exchange_alone_s;
+    const char *why = run->job->ranks == 1 ? "one rank exchanges nothing"
+                      : isnan(alone_s)
+                          ? "the exchange alone was not timed: the run failed, or was audited"
+                          : "the ranks waited longer than the exchange alone takes: waiting for each other, not for bytes";
+    out->metrics.overlap_frac = maybe(wait_s <= alone_s ? 1 - wait_s / alone_s : NAN, why);
+}
+
+static void fill_metrics(struct report *r, const struct run *run, const double *sent, double *work)
+{
+    struct result *out = &r->result;
+    fill_times(out, work);
+    fill_overlap(out, run, work);
+    const double flop = out->model.flop_forward + out->model.flop_backward, peak = over_ranks(run, sent, SENT_SGEMM);
+    const char *no_peak = job_is_simulated() ? "simulated time has no sgemm rate" : "not measured";
+    out->metrics.sgemm_flop_per_s = maybe(peak, no_peak);
+    out->metrics.mfu_frac = maybe(flop / out->metrics.step_s.median / peak, isfinite(peak) ? "no step was measured" : no_peak);
+    out->metrics.bubble_frac_theory = out->metrics.bubble_frac_measured = maybe(NAN, "there is no pipeline");
+    for (size_t i = 0; i < out->n_ranks; i++)
+        out->metrics.peak_rss_B = fmax(out->metrics.peak_rss_B, out->ranks[i].peak_rss_B);
+}
+
+static void fill_correctness(struct result *out, const struct run *run)
+{
+    const struct samples *s = &run->samples;
+    out->correctness.loss_first = s->steps ? s->loss[0] : NAN;
+    out->correctness.loss_last = s->steps ? s->loss[s->steps - 1] : NAN;
+    out->correctness.replicas_identical = run->replicas_identical;
+    out->correctness.gradient_max_rel_err = maybe(run->gradient_error, "measure.verify is false");
+    snprintf(out->correctness.parameter_hash, sizeof out->correctness.parameter_hash, "%016llx",
+             (unsigned long long)run->parameter_hash);
+}
+
+static void fill_interference(struct report *r, const struct run *run)
+{
+    struct result *out = &r->result;
+    out->interference.load_before = run->before.load;
+    out->interference.load_after = run->after.load;
+    out->interference.steal_s = run->after.steal_s - run->before.steal_s;
+    for (size_t i = 0; i < out->n_ranks; i++)
+        out->interference.context_switches_involuntary += out->ranks[i].context_switches_involuntary;
+}
+
+static void fill_warnings(struct report *r, const struct run *run)
+{
+    struct result *out = &r->result;
+    const struct config *c = run->config;
+    r->result.warnings = r->warnings;
+    if (out->platform.oversubscribed)
+        warn(r, "%g ranks share each core: times say little about %d separate processors", out->platform.ranks_per_core,
+             run->job->ranks);
+    if (out->samples.measured_steps < 6)
+        warn(r, "%g measured steps are too few for an interval of the median (6 or more)", out->samples.measured_steps);
+    if (run->audited)
+        warn(r, "audited: the times carry the cost of MPI's monitoring");
+    if (!strcmp(c->exchange.reduction, "tree") && config_was_given(c, "exchange.allreduce"))
+        warn(r,
+             "exchange.allreduce %s is not used for gradients: exchange.reduction tree fixes the order of summation by an exchange "
+             "of its own",
+             c->exchange.allreduce);
+    if (!out->comm_total.match && isfinite(out->comm_total.wire_B_predicted.value))
+        warn(r, "predicted and counted bytes differ");
+    if (out->comm_total.wire_B_counted > out->comm_total.dense_equivalent_B * 1.01 && strcmp(c->exchange.compressor.name, "none"))
+        warn(r, "the codes are larger than the gradients in a ring allreduce: %g times the bytes",
+             out->comm_total.wire_B_counted / out->comm_total.dense_equivalent_B);
+    const double others = run->before.load - 0.5;
+    if (others > 0.5 * out->platform.cores && !job_is_simulated())
+        warn(r, "the machine was busy before the run (load %.1f on %g cores)", run->before.load, out->platform.cores);
+}
+
+void report_gather(struct report *r, const struct run *run, status outcome)
+{
+    const double *sent = gather(r, run);
+    if (run->job->rank)
+        return;
+    const size_t steps = (size_t)run->samples.steps, ranks = (size_t)run->job->ranks;
+    double *work = job_allocate(run->job, 4 * steps * sizeof *work + 1);
+    fill_run(r, run, outcome);
+    fill_platform(r, run);
+    fill_ranks(r, run, sent, job_allocate(run->job, ranks * sizeof(struct rank_row)));
+    fill_work(&r->result, run);
+    fill_samples(&r->result, run);
+    fill_comm(r, run, sent, job_allocate(run->job, PURPOSE_COUNT * sizeof(struct comm_row)));
+    fill_metrics(r, run, sent, work);
+    fill_correctness(&r->result, run);
+    fill_interference(r, run);
+    fill_warnings(r, run);
+    free(work);
+}
+
+void report_audit(struct report *r, double measured_B, const char *why)
+{
+    struct result *out = &r->result;
+    out->comm_total.wire_B_measured = maybe(measured_B, why);
+    for (size_t i = 0; i < out->n_comm; i++)
+        out->comm[i].wire_B_measured = maybe(NAN, "the monitoring counts all messages of the job together: see comm_total");
+    if (isfinite(measured_B) && measured_B != out->comm_total.wire_B_counted) {
+        out->comm_total.match = false;
+        warn(r, "counted %.0f bytes, but MPI's monitoring %.0f", out->comm_total.wire_B_counted, measured_B);
+    }
+}
+
+void report_free(struct report *r)
+{
+    environment_free(&r->environment);
+    free(r->result.ranks);
+    free(r->result.comm);
+    free(r->storage);
+    free(r->hosts);
+    free(r->cpusets);
+    free(r->command);
+}

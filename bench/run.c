@@ -1,0 +1,170 @@
+/* The phases of a run, one function each, in the order of the calls in run_experiment. */
+#include "bench/run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/progress_line.h"
+#include "bench/statistics.h"
+#include "bench/verify.h"
+#include "kernels/matmul.h"
+#include "kernels/random.h"
+
+/* ---- set up -------------------------------------------------------------------------------------------------------------------
+ */
+
+static status allocate_samples(struct samples *s, int64_t steps)
+{
+    const size_t n = (size_t)steps;
+    double *at = calloc((PHASE_COUNT + 2) * n + 1, sizeof *at);
+    if (!at)
+        return status_fail(STATUS_FAILED, "no memory for the samples of %lld steps", (long long)steps);
+    *s = (struct samples){ .storage = at, .step_s = at, .loss = at + n };
+    for (int p = 0; p < PHASE_COUNT; p++)
+        s->phase_s[p] = at + (size_t)(2 + p) * n;
+    return STATUS_OK;
+}
+
+static status set_up(struct run *r)
+{
+    const struct config *c = r->config;
+    r->sgemm_flop_per_s = r->gradient_error = r->exchange_alone_s = NAN;
+    TRY(status_agree(allocate_samples(&r->samples, c->measure.warmup_steps + c->measure.steps), r->job->world));
+    r->samples.warmup_steps = c->measure.warmup_steps;
+    return trainer_open(&r->trainer, c, r->job->world);
+}
+
+/* ---- verify -------------------------------------------------------------------------------------------------------------------
+ */
+
+static status verify(struct run *r)
+{
+    if (!r->config->measure.verify)
+        return STATUS_OK;
+    const double error = verify_gradients(&r->trainer, r->job->rank, r->job->ranks);
+    status s = STATUS_OK;
+    if (!(error <= GRADIENT_TOLERANCE))
+        s = status_fail(STATUS_CHECK, "the gradient differs from the difference quotient by %.3g (at most %g is allowed)", error,
+                        GRADIENT_TOLERANCE);
+    r->gradient_error = job_max(r->job, error);
+    return status_agree(s, r->job->world);
+}
+
+/* ---- the machine's own speed --------------------------------------------------------------------------------------------------
+ */
+
+enum { SGEMM_N = 512, SGEMM_REPEATS = 9 };
+
+/* Rate of one product, median of a few, while every rank does the same: what this rank could reach at best, oversubscription
+ * included. Simulated time has no such rate. */
+static double sgemm_rate(struct run *r)
+{
+    if (job_is_simulated())
+        return NAN;
+    const size_t n = SGEMM_N;
+    float *a = malloc(3 * n * n * sizeof *a);
+    if (!a)
+        return NAN;
+    const struct random random = { .stream = RANDOM_CHECK };
+    random_uniform(&random, a, 3 * n * n);
+    double rate[SGEMM_REPEATS], sorted[SGEMM_REPEATS];
+    for (int i = 0; i < SGEMM_REPEATS; i++) {
+        const double start_s = fabric_now_s(&r->trainer.fabric);
+        matmul(false, false, SGEMM_N, SGEMM_N, SGEMM_N, 1, a, SGEMM_N, a + n * n, SGEMM_N, 0, a + 2 * n * n, SGEMM_N);
+        rate[i] = 2.0 * SGEMM_N * SGEMM_N * SGEMM_N / (fabric_now_s(&r->trainer.fabric) - start_s);
+    }
+    free(a);
+    return statistic_of(rate, SGEMM_REPEATS, sorted).median;
+}
+
+/* ---- warm up and time ---------------------------------------------------------------------------------------------------------
+ */
+
+static double run_step(struct run *r, int64_t step)
+{
+    struct samples *s = &r->samples;
+    struct stopwatch w;
+    const double start_s = stopwatch_start(&w, &r->trainer.fabric, PHASE_DATA);
+    const double loss = trainer_step(&r->trainer, step, &w);
+    s->step_s[step] = stopwatch_stop(&w) - start_s;
+    for (int p = 0; p < PHASE_COUNT; p++)
+        s->phase_s[p][step] = w.spent_s[p];
+    s->loss[step] = loss;
+    s->steps = step + 1;
+    return loss;
+}
+
+/* The loss is the same on every rank, so all stop at the same step. */
+static status run_steps(struct run *r)
+{
+    const struct config *c = r->config;
+    const int64_t steps = c->measure.warmup_steps + c->measure.steps;
+    struct progress_line line;
+    progress_line_start(&line, steps, !r->quiet && r->job->rank == 0);
+    status s = STATUS_OK;
+    job_barrier(r->job);
+    r->before = usage_now();
+    for (int64_t step = 0; step < steps && s == STATUS_OK; step++) {
+        const double loss = run_step(r, step);
+        if (!isfinite(loss))
+            s = status_fail(STATUS_FAILED, "the loss is %s at step %lld (the learning rate %s)",
+                            isnan(loss) ? "not a number" : "infinite", (long long)step,
+                            "may be too high, or the data are not finite");
+        progress_line_update(&line, step + 1, loss, (double)c->batch.global / r->samples.step_s[step]);
+    }
+    r->after = usage_now();
+    progress_line_end(&line);
+    r->ledger = r->trainer.fabric.ledger;
+    return status_agree(s, r->job->world);
+}
+
+/* What the same exchange takes when nothing is computed beside it: the yardstick of the overlap. */
+static void time_exchange_alone(struct run *r)
+{
+    enum { REPEATS = 5 };
+    double alone_s[REPEATS], sorted[REPEATS];
+    if (r->audited || r->trainer.fabric.ranks == 1)
+        return;
+    for (int i = 0; i < REPEATS; i++) {
+        job_barrier(r->job);
+        alone_s[i] = gradient_alone_s(r->trainer.gradient, &r->trainer.fabric);
+    }
+    r->exchange_alone_s = statistic_of(alone_s, REPEATS, sorted).median;
+}
+
+/* ---- reduce -------------------------------------------------------------------------------------------------------------------
+ */
+
+static status check_replicas(struct run *r)
+{
+    r->parameter_hash = verify_parameter_hash(&r->trainer);
+    r->replicas_identical = job_same(r->job, r->parameter_hash);
+    return r->replicas_identical
+               ? STATUS_OK
+               : status_fail(STATUS_CHECK, "the replicas' parameters differ after %lld steps", (long long)r->samples.steps);
+}
+
+status run_experiment(struct run *r)
+{
+    TRY(set_up(r));
+    TRY(verify(r));
+    job_barrier(r->job);
+    r->sgemm_flop_per_s = sgemm_rate(r);
+    const status stepped = run_steps(r);
+    const status checked = check_replicas(r);
+    if (stepped == STATUS_OK)
+        time_exchange_alone(r);
+    return stepped != STATUS_OK ? stepped : checked;
+}
+
+void run_finish(struct run *r)
+{
+    if (r->trainer.config)
+        trainer_close(&r->trainer);
+}
+
+void run_free(struct run *r)
+{
+    free(r->samples.storage);
+}

@@ -1,0 +1,39 @@
+/* One experiment in phases: set up, verify, warm up, time, reduce. The phases end in gates (collectives/status.h). */
+#ifndef DMLBENCH_BENCH_RUN_H
+#define DMLBENCH_BENCH_RUN_H
+
+#include "bench/environment.h"
+#include "bench/train.h"
+#include "collectives/job.h"
+
+/* What every rank measured; the arrays are its own, [steps]. */
+struct samples {
+    int64_t steps, warmup_steps; /* really run, warm-up included */
+    double *step_s, *phase_s[PHASE_COUNT], *loss;
+    void *storage;
+};
+
+struct run {
+    const struct config *config;
+    const struct job *job;
+    bool quiet;   /* no progress line */
+    bool audited; /* Open MPI's monitoring counts every byte: nothing but the steps may send */
+    struct trainer trainer;
+    struct samples samples;
+    double sgemm_flop_per_s;    /* of this rank while all ranks multiply; NaN: not measured */
+    double gradient_error;      /* worst of all ranks; NaN: not verified */
+    double exchange_alone_s;    /* median; NaN: not measured */
+    struct ledger ledger;       /* of the steps */
+    struct usage before, after; /* the steps */
+    uint64_t parameter_hash;
+    bool replicas_identical;
+};
+
+/* Collective. Runs everything. STATUS_OK, STATUS_CHECK (a check failed) or STATUS_FAILED (a loss that is not finite): what was
+ * measured until then is in r. If the set-up failed, r->trainer.config is NULL. */
+status run_experiment(struct run *r);
+/* Collective. Ends the trainer; the samples stay, until run_free. */
+void run_finish(struct run *r);
+void run_free(struct run *r);
+
+#endif
