@@ -215,7 +215,7 @@ static void fill_work(struct result *out, const struct run *run)
     out->parallelism.pipeline = out->parallelism.tensor = 1;
     out->parallelism.global_batch = batch;
     out->parallelism.micro_batch = (double)c->batch.micro;
-    out->parallelism.micro_batches = (double)t->leaves;
+    out->parallelism.micro_batches = (double)t->leaves / (double)c->parallel.data;
     out->model.name = c->model.name;
     out->model.parameters_count = (double)t->net.params.n;
     out->model.flop_forward = batch * network_flop_forward(&t->net);
@@ -227,13 +227,16 @@ static void fill_work(struct result *out, const struct run *run)
     snprintf(out->data.xxh3, sizeof out->data.xxh3, "%016llx", (unsigned long long)t->data.hash);
 }
 
-static void fill_samples(struct result *out, const struct run *run)
+static void fill_samples(struct result *out, const struct run *run, bool *warmup)
 {
     out->samples.steps = (size_t)run->samples.steps;
     out->samples.ranks = (size_t)run->job->ranks;
     out->samples.warmup_steps = fmin((double)run->samples.warmup_steps, (double)run->samples.steps);
     out->samples.measured_steps = (double)run->samples.steps - out->samples.warmup_steps;
     out->samples.loss = run->samples.loss;
+    for (int64_t i = 0; i < run->samples.steps; i++)
+        warmup[i] = i < run->samples.warmup_steps;
+    out->samples.warmup = warmup;
 }
 
 static void fill_comm(struct report *r, const struct run *run, const double *sent, struct comm_row *rows)
@@ -391,7 +394,7 @@ void report_gather(struct report *r, const struct run *run, status outcome)
     fill_platform(r, run);
     fill_ranks(r, run, sent, job_allocate(run->job, ranks * sizeof(struct rank_row)));
     fill_work(&r->result, run);
-    fill_samples(&r->result, run);
+    fill_samples(&r->result, run, job_allocate(run->job, steps * sizeof(bool) + 1));
     fill_comm(r, run, sent, job_allocate(run->job, PURPOSE_COUNT * sizeof(struct comm_row)));
     fill_metrics(r, run, sent, work);
     fill_correctness(&r->result, run);
@@ -417,6 +420,7 @@ void report_free(struct report *r)
     environment_free(&r->environment);
     free(r->result.ranks);
     free(r->result.comm);
+    free(r->result.samples.warmup);
     free(r->storage);
     free(r->hosts);
     free(r->cpusets);
