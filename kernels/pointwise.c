@@ -12,7 +12,7 @@
 static const float root = 0.797884560802865355879892f; /* sqrt(2/pi) */
 static const float cubic = 0.044715f;
 
-static vec gelu_gate(vec x)
+VEC_INLINE vec gelu_gate(vec x)
 {
     return 1 / (1 + vec_exp(-2 * root * (x + cubic * x * x * x)));
 }

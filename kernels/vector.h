@@ -14,38 +14,39 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Vectors wider than the processor's have no settled calling convention; nothing here is called across files. */
+/* Functions of vectors must vanish into their callers: vectors wider than the processor's have no settled calling convention. */
 #pragma GCC diagnostic ignored "-Wpsabi"
+#define VEC_INLINE static inline __attribute__((always_inline))
 
 enum { LANES = 16 };
 typedef float vec __attribute__((vector_size(64)));
 typedef int32_t vec_int __attribute__((vector_size(64)));
 
-static inline vec vec_set(float x)
+VEC_INLINE vec vec_set(float x)
 {
     return x - (vec){ 0 }; /* not +: -0 + 0 is +0 */
 }
 
-static inline vec vec_load(const float *p)
+VEC_INLINE vec vec_load(const float *p)
 {
     vec v;
     memcpy(&v, p, sizeof v);
     return v;
 }
 
-static inline void vec_store(float *p, vec v)
+VEC_INLINE void vec_store(float *p, vec v)
 {
     memcpy(p, &v, sizeof v);
 }
 
 /* How many of n floats the vector that begins at i holds. */
-static inline size_t vec_count(size_t n, size_t i)
+VEC_INLINE size_t vec_count(size_t n, size_t i)
 {
     return n - i < LANES ? n - i : LANES;
 }
 
 /* The first m lanes from p, the others `fill`. */
-static inline vec vec_load_some(const float *p, size_t m, float fill)
+VEC_INLINE vec vec_load_some(const float *p, size_t m, float fill)
 {
     if (m == LANES)
         return vec_load(p);
@@ -58,7 +59,7 @@ static inline vec vec_load_some(const float *p, size_t m, float fill)
 #endif
 }
 
-static inline void vec_store_some(float *p, vec v, size_t m)
+VEC_INLINE void vec_store_some(float *p, vec v, size_t m)
 {
     if (m == LANES)
         vec_store(p, v);
@@ -71,25 +72,25 @@ static inline void vec_store_some(float *p, vec v, size_t m)
 }
 
 /* Lane by lane: mask ? a : b, for a mask made by a comparison. */
-static inline vec vec_select(vec_int mask, vec a, vec b)
+VEC_INLINE vec vec_select(vec_int mask, vec a, vec b)
 {
     return (vec)((mask & (vec_int)a) | (~mask & (vec_int)b));
 }
 
-static inline vec vec_add(vec a, vec b)
+VEC_INLINE vec vec_add(vec a, vec b)
 {
     return a + b;
 }
 
 /* The larger of each pair; b where either is NaN. */
-static inline vec vec_max(vec a, vec b)
+VEC_INLINE vec vec_max(vec a, vec b)
 {
     return vec_select(a > b, a, b);
 }
 
 /* Combines the 16 lanes in the fixed tree. */
 #define VEC_FOLD(name, combine)                                                                                                    \
-    static inline float name(vec v)                                                                                                \
+    VEC_INLINE float name(vec v)                                                                                                   \
     {                                                                                                                              \
         v = combine(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));                       \
         v = combine(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));                       \
@@ -114,7 +115,7 @@ enum { SLEEF_LANES = 4 };
 typedef float sleef_vec __attribute__((vector_size(4 * SLEEF_LANES)));
 
 #define VEC_FUNCTION(name)                                                                                                         \
-    static inline vec vec_##name(vec v)                                                                                            \
+    VEC_INLINE vec vec_##name(vec v)                                                                                               \
     {                                                                                                                              \
         sleef_vec part[LANES / SLEEF_LANES];                                                                                       \
         memcpy(part, &v, sizeof v);                                                                                                \
