@@ -94,7 +94,7 @@ deps:
 # The sub-makes read the machine again after deps has changed it.
 demo: deps
 	$(MAKE) -j$(JOBS) all
-	scripts/demo.sh
+	scripts/demo.sh $(BUILD)
 
 TESTS       := $(patsubst %.c,%,$(wildcard tests/kernels/test_*.c tests/collectives/test_*.c tests/bench/test_*.c))
 TESTS_mpi   := $(patsubst %.c,%,$(shell grep -ls '^/\* ranks:' $(TESTS:=.c) /dev/null))

@@ -1,10 +1,15 @@
 """bench/statistics.c against numpy and exact binomial sums in integers."""
 import math
 import os
+import pathlib
 import subprocess
+import sys
 import unittest
 
 import numpy
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
+from median_interval import median_ranks  # noqa: E402
 
 SHOW = f"{os.environ.get('BUILD', 'build')}/mpi/tests/bench/show_statistics"
 
@@ -14,16 +19,6 @@ def statistics_of(samples):
     return {name: float(value) for name, value in (line.split() for line in done.stdout.splitlines())}
 
 
-def interval(n):
-    """Narrowest l such that [x(l), x(n+1-l)] covers the median with 95 %, and the coverage, in exact integers."""
-    inside = 0
-    for low in range((n + 1) // 2, 0, -1):
-        inside += sum(math.comb(n, k) for k in {low, n - low} if low <= n - low)
-        if 100 * inside >= 95 * 2**n:
-            return low, inside / 2**n
-    return None
-
-
 class Statistics(unittest.TestCase):
     def check(self, samples):
         got, x = statistics_of(samples), numpy.sort(samples)
@@ -31,9 +26,10 @@ class Statistics(unittest.TestCase):
                     **{f"p{q}": numpy.percentile(x, q) for q in (5, 95, 99)}}
         if len(x) > 1:
             expected["sd"] = x.std(ddof=1)
-        ranks = interval(len(x))
+        ranks = median_ranks(len(x))
         if ranks:
-            expected.update(ci95_low=x[ranks[0] - 1], ci95_high=x[-ranks[0]], ci_level=ranks[1])
+            low, high, level = ranks
+            expected.update(ci95_low=x[low - 1], ci95_high=x[high - 1], ci_level=level)
         for name, value in expected.items():
             self.assertTrue(math.isclose(got[name], value, rel_tol=1e-11, abs_tol=1e-15), f"n {len(x)} {name}: {got[name]} {value}")
         for name in set(got) - set(expected):
