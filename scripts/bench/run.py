@@ -1,0 +1,160 @@
+#!/usr/bin/python3
+"""`make bench`: how fast dmlbench is beside what others do, on this machine, now.  run.py [--build FOLDER] [--rounds N] [-k WORD]
+
+Rivals run in turn, round after round, and each round gives one ratio; so what disturbs the machine disturbs both sides.  A line
+is the median of the ratios with its exact 95 % interval (scripts/median_interval.py).  Every raw number goes into a JSON file in
+results/.  OPENBLAS_CORETYPE is taken out of the environment first, because a kernel forced from outside would handicap a side;
+PyTorch is measured as installed and with the AVX-512 kernel asked for.
+"""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+from median_interval import median_interval  # noqa: E402
+
+AVX512 = {f"avx512{part}" for part in ("f", "cd", "dq", "bw", "vl")}
+MODELS = ("mlp-1024", "gpt-4x256")
+
+
+def environment(build):
+    """(environment of scripts/env.sh without OPENBLAS_CORETYPE, the value that was taken out)"""
+    shown = subprocess.run(["sh", "-c", ". scripts/env.sh && env -0"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    env = dict(pair.split("=", 1) for pair in shown.split("\0") if pair)
+    env.update(PATH=f"{build}:{env['PATH']}", OMP_NUM_THREADS="1")
+    return env, env.pop("OPENBLAS_CORETYPE", None)
+
+
+def cpu_flags():
+    found = re.search(r"^flags\s*:(.*)", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
+    return set(found[1].split()) if found else set()
+
+
+def run(command, env, **more):
+    """Standard output of a command that must succeed."""
+    done = subprocess.run(command, cwd=ROOT, env={**env, **more}, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        sys.exit(f"bench: {' '.join(map(str, command))} ended with status {done.returncode}\n{done.stderr}")
+    return done.stdout
+
+
+def dmlbench(model, env, folder, **more):
+    """The result of one run of ours on 2 ranks."""
+    out = folder / f"{len(list(folder.iterdir()))}.json"
+    run(["mpirun", "-np", "2", "dmlbench", "--config", f"scripts/bench/{model}.json", "--quiet", "--out", out], env, **more)
+    return json.loads(out.read_text())
+
+
+def torch(model, env, **more):
+    """Seconds of each measured step of PyTorch's on 2 ranks."""
+    shown = json.loads(run(["mpirun", "-np", "2", "/usr/bin/python3", "scripts/bench/torch_step.py", "--model", model], env, **more))
+    return shown["step_s"][shown["warmup_steps"]:]
+
+
+def measured_steps(result):
+    """Seconds of each measured step of a result: its slowest rank's."""
+    samples = result["samples"]
+    return [max(rank[i] for rank in samples["step_s"]) for i, warmup in enumerate(samples["warmup"]) if not warmup]
+
+
+def row(label, ratios, note=""):
+    median, low, high = median_interval(ratios)
+    interval = f"[{low:.2f}, {high:.2f}]" if low is not None else "[no interval: fewer than 6 rounds]"
+    print(f"  {label:<52} {median:6.2f} x  {interval}{note}", flush=True)
+    return {"label": label, "ratios": ratios, "median": median, "ci95_low": low, "ci95_high": high, "n": len(ratios)}
+
+
+def bench_kernels(env, folder, rounds):
+    """This machine's sgemm rate with the kernel that the program chooses by itself, against each that can be asked for."""
+    asked = [name for name, needs in (("Haswell", {"avx2", "fma"}), ("SkylakeX", AVX512)) if needs <= cpu_flags()]
+    print("sgemm rate, the program's own choice of the OpenBLAS kernel against one that is asked for (higher is better):")
+    raw = {name: [] for name in ("own", *asked)}
+    for _ in range(rounds):
+        for name in raw:
+            result = dmlbench("mlp-1024", env, folder, **({} if name == "own" else {"OPENBLAS_CORETYPE": name}))
+            raw[name].append(result["metrics"]["sgemm_flop_per_s"])
+            if name == "own":
+                own = f"{result['platform']['blas_kernel']}: {result['platform']['blas_kernel_reason']}"
+    print(f"  {own}; {statistics.median(raw['own']) / 1e9:.0f} Gflop/s")
+    rows = [row(f"own choice / {name}", [a / b for a, b in zip(raw["own"], raw[name])]) for name in asked]
+    return {"flop_per_s": raw, "rows": rows}
+
+
+def bench_steps(env, folder, rounds):
+    """The training step against PyTorch DDP + gloo."""
+    if subprocess.run(["/usr/bin/python3", "-c", "import torch"], env=env, capture_output=True).returncode:
+        print("training step against PyTorch: not measured; apt-get install python3-torch brings it")
+        return None
+    ways = {"as installed": {}, **({"with SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}} if AVX512 <= cpu_flags() else {})}
+    found = {"step_s": {}, "rows": []}
+    print("training step, PyTorch DDP + gloo / dmlbench, 2 ranks, 1 thread each, fp32 (higher is better):")
+    for model in MODELS:
+        ours, theirs, mfu = [], {way: [] for way in ways}, []
+        for _ in range(rounds):
+            result = dmlbench(model, env, folder)
+            ours.append(measured_steps(result))
+            mfu.append(result["metrics"]["mfu_frac"])
+            for way, more in ways.items():
+                theirs[way].append(torch(model, env, **more))
+        own_s = [statistics.median(steps) for steps in ours]
+        print(f"  {model}: dmlbench {1e3 * statistics.median(own_s):.2f} ms a step; "
+              f"{statistics.median(mfu):.2f} of this machine's sgemm rate")
+        for way, samples in theirs.items():
+            other_s = [statistics.median(steps) for steps in samples]
+            note = f"  PyTorch {1e3 * statistics.median(other_s):.2f} ms"
+            found["rows"].append(row(f"{model}, PyTorch {way}", [t / o for t, o in zip(other_s, own_s)], note))
+        found["step_s"][model] = {"dmlbench": ours, **{f"PyTorch {way}": samples for way, samples in theirs.items()}}
+    return found
+
+
+def bench_programs(env, folder, build, word):
+    """The C programs of tests/speed: each prints its own table, and writes its raw samples where --json says."""
+    found = {}
+    for source in sorted(ROOT.glob("tests/speed/speed_*.c")):
+        ranks = re.match(r"/\* ranks:([ 0-9]+)", source.read_text())
+        for count in ranks[1].split() if ranks else [None]:
+            name = source.stem + (f" on {count} ranks" if count else "")
+            if word not in name:
+                continue
+            out = folder / f"{name}.json"
+            launch = ["mpirun", "-np", count] if count else []
+            print(f"{name}:\n{run([*launch, f'{build}/mpi/tests/speed/{source.stem}', '--json', out], env)}", flush=True)
+            found[name] = json.loads(out.read_text()) if out.exists() else None
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", default="build", help="folder of the built programs")
+    parser.add_argument("--rounds", type=int, default=7, help="ratios per line (6 or more give an interval)")
+    parser.add_argument("-k", metavar="WORD", default="", help="only the parts whose name contains WORD: kernel, step, speed_...")
+    options = parser.parse_args()
+    build = (ROOT / options.build).resolve()
+    env, forced = environment(build)
+    if forced:
+        print(f"OPENBLAS_CORETYPE={forced} of the environment is left out: it would force one kernel on both sides")
+
+    found = {"schema": "dmlbench.bench", "schema_version": "1.0.0", "rounds": options.rounds, "load_before": os.getloadavg()[0],
+             "start_utc": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for part, measure in (("kernel", bench_kernels), ("step", bench_steps)):
+            if options.k in part:
+                found[part] = measure(env, folder, options.rounds)
+        found["programs"] = bench_programs(env, folder, build, options.k)
+    out = ROOT / "results" / f"bench-{found['start_utc'].replace(':', '').replace('-', '')[:15]}Z.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+    print(f"raw samples: {out.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
