@@ -148,6 +148,10 @@ static status unknown_key(const struct reader *r, const char *path)
             return status_fail(STATUS_USAGE, "%s: %s is a key of %s \"%s\", not of \"%s\"", origin_of(r, path), path,
                                s.entry->key.name, s.member->name, *(const char **)((char *)r->c + s.entry->key.offset));
         nearest_offer(&near, s.path);
+        while (strrchr(s.path, '.')) { /* the objects it stands in */
+            *strrchr(s.path, '.') = 0;
+            nearest_offer(&near, s.path);
+        }
     }
     return status_fail(STATUS_USAGE, "%s: %s: no such key%s", origin_of(r, path), path,
                        near.best[0] ? nearest_question(&near, question) : " (dmlbench --keys lists them all)");

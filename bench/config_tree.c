@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/json.h"
+
 enum { DEPTH_MAX = 32, NAME_BYTES = 128 };
 
 struct cursor {
@@ -213,6 +215,8 @@ const cJSON *tree_find(const cJSON *tree, const char *path)
 
 const char *tree_excerpt(const cJSON *value_, char text[TREE_EXCERPT_BYTES])
 {
+    if (cJSON_IsNumber(value_))
+        return json_number_text(value_->valuedouble, text);
     char *whole = cJSON_PrintUnformatted(value_);
     size_t length = whole ? strlen(whole) : 0, room = TREE_EXCERPT_BYTES - sizeof "...";
     bool cut = length > room;

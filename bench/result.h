@@ -99,7 +99,7 @@ struct result_file;
 status result_open(struct result_file **f, const char *path, const struct config *c);
 /* Local. Writes everything and makes it visible under its name; no space, no right: a sentence, and nothing half-written stays. */
 status result_commit(struct result_file *f, const struct result *r);
-void result_discard(struct result_file *f);
+void result_discard(struct result_file *f); /* also after result_commit; NULL: nothing to do */
 const char *result_path(const struct result_file *f);
 
 /* The whole result as JSON. */

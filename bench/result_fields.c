@@ -6,7 +6,9 @@
 #include "bench/result.h"
 
 static const char not_told[] = "the system does not tell", not_finite[] = "not a finite number: the training diverged",
-                  no_samples[] = "too few samples", not_run[] = "the run ended before this was measured";
+                  no_samples[] = "too few samples",
+                  uncounted[] = "the MPI library's own allreduce took part, which sends by itself",
+                  not_run[] = "the run ended before this was measured";
 
 #define AT(field) offsetof(struct statistic, field)
 const struct field statistic_fields[] = {
@@ -34,11 +36,11 @@ static const struct field comm_fields[] = {
     { "group", FIELD_TEXT, AT(group), .help = "Axis of the grid along which it runs: data." },
     { "op", FIELD_TEXT, AT(op), .help = "Collective operation: allreduce, allgather." },
     { "algorithm", FIELD_TEXT, AT(algorithm), .help = "How it was done: ring, doubling, ..." },
-    { "calls", FIELD_COUNT, AT(calls), .help = "Operations, over all ranks." },
+    { "calls", FIELD_COUNT, AT(calls), .help = "Operations, each of all ranks together." },
     { "messages", FIELD_COUNT, AT(messages), .help = "Point-to-point messages sent, over all ranks." },
-    { "logical_B", FIELD_COUNT, AT(logical_B), .unit = "bytes", .help = "Size of what was exchanged, over all ranks." },
+    { "logical_B", FIELD_COUNT, AT(logical_B), .unit = "bytes", .help = "Size of what each rank exchanged." },
     { "wire_B_predicted", FIELD_MAYBE, AT(wire_B_predicted), .unit = "bytes", .help = "Payload by the algorithm's formula." },
-    { "wire_B_counted", FIELD_COUNT, AT(wire_B_counted), .unit = "bytes",
+    { "wire_B_counted", FIELD_COUNT, AT(wire_B_counted), uncounted, .unit = "bytes",
       .help = "Payload handed to point-to-point messages, over all ranks." },
     { "wire_B_measured", FIELD_MAYBE, AT(wire_B_measured), .unit = "bytes", .help = "Payload seen from outside the program." },
     { 0 },
@@ -148,7 +150,7 @@ const struct field result_fields[] = {
     { "data.name", FIELD_TEXT, AT(data.name), .help = "Dataset." },
     { "data.xxh3", FIELD_CHARS, AT(data.xxh3), .help = "XXH3-64 of what the samples are made from." },
     { "data.size_B", FIELD_COUNT, AT(data.size_B), not_run, .unit = "bytes", .help = "Size of its files." },
-    { "data.samples", FIELD_COUNT, AT(data.samples), not_run, .help = "Different samples; 0: without end." },
+    { "data.samples", FIELD_COUNT, AT(data.samples), "generated without end", .help = "Different samples." },
 
     { "correctness.loss_first", FIELD_REAL, AT(correctness.loss_first), not_finite, .unit = "nats",
       .help = "Loss before the first update." },
@@ -178,7 +180,7 @@ const struct field result_fields[] = {
     { "comm", FIELD_OBJECTS, AT(comm), .help = "What was exchanged, by purpose.", .fields = comm_fields,
       .stride = sizeof(struct comm_row) },
     { "comm_total.wire_B_predicted", FIELD_MAYBE, AT(comm_total.wire_B_predicted), .unit = "bytes", .help = "Sum of comm." },
-    { "comm_total.wire_B_counted", FIELD_COUNT, AT(comm_total.wire_B_counted), .unit = "bytes", .help = "Sum of comm." },
+    { "comm_total.wire_B_counted", FIELD_COUNT, AT(comm_total.wire_B_counted), uncounted, .unit = "bytes", .help = "Sum of comm." },
     { "comm_total.wire_B_measured", FIELD_MAYBE, AT(comm_total.wire_B_measured), .unit = "bytes",
       .help = "From outside the program." },
     { "comm_total.dense_equivalent_B", FIELD_COUNT, AT(comm_total.dense_equivalent_B), .unit = "bytes",

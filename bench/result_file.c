@@ -94,6 +94,8 @@ status result_open(struct result_file **opened, const char *path, const struct c
 
 void result_discard(struct result_file *f)
 {
+    if (!f)
+        return;
     if (f->fd >= 0)
         close(f->fd);
     if (f->temporary && f->fd >= 0)

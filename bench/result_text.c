@@ -117,7 +117,10 @@ static void print_bytes(const struct result *r, FILE *out)
 {
     char text[TEXT_BYTES];
     const double counted = r->comm_total.wire_B_counted, dense = r->comm_total.dense_equivalent_B;
-    line(out, "bytes sent", "%s counted %s", scaled(counted, "B", text), tick(r->comm_total.match));
+    if (isfinite(counted))
+        line(out, "bytes sent", "%s counted %s", scaled(counted, "B", text), tick(r->comm_total.match));
+    else
+        line(out, "bytes sent", "- (not counted: the MPI library's own allreduce)");
     print_one_count("  predicted", &r->comm_total.wire_B_predicted, out);
     print_one_count("  measured", &r->comm_total.wire_B_measured, out);
     if (counted > 0 && dense > 0 && dense != counted)
