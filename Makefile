@@ -148,7 +148,7 @@ SHARE := $(DESTDIR)$(PREFIX)/share/dmlbench
 install: all
 	install -D -m 755 $(BUILD)/mpi/dmlbench $(DESTDIR)$(PREFIX)/bin/dmlbench
 	install -D -m 644 -t $(SHARE) README.md LICENSE
-	$(foreach folder,configs docs $(LAYERS),install -D -m 644 -t $(SHARE)/$(folder) $(wildcard $(folder)/*.*);)
+	set -e; $(foreach folder,configs docs $(LAYERS),install -D -m 644 -t $(SHARE)/$(folder) $(wildcard $(folder)/*.*);)
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/dmlbench
