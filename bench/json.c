@@ -29,6 +29,7 @@ static void separate(struct json *w, bool own_line)
     if (level->filled)
         fputs(w->compact || own_line ? "," : ", ", w->out);
     level->filled = true;
+    level->lines = own_line;
     if (own_line)
         new_line(w);
 }
@@ -46,7 +47,7 @@ static void open_level(struct json *w, char opener, const char *name, size_t nam
 static void close_level(struct json *w)
 {
     const struct json_level *level = &w->level[--w->depth];
-    if (level->filled && level->closer == '}')
+    if (level->lines)
         new_line(w);
     fputc(level->closer, w->out);
 }

@@ -18,7 +18,7 @@ struct json {
     bool keyed;   /* the next value follows a key */
     struct json_level {
         char closer;                /* } or ] */
-        bool filled;                /* something stands in it already */
+        bool filled, lines;         /* something stands in it already; on lines of its own */
         char name[JSON_NAME_BYTES]; /* part of the path that opened it; "": opened by json_begin */
     } level[JSON_DEPTH_MAX];
 };

@@ -137,7 +137,7 @@ const struct field result_fields[] = {
     { "parallelism.schedule", FIELD_TEXT, AT(parallelism.schedule), "no pipeline", .help = "Pipeline schedule." },
     { "parallelism.global_batch", FIELD_COUNT, AT(parallelism.global_batch), .unit = "samples", .help = "Samples of a step." },
     { "parallelism.micro_batch", FIELD_COUNT, AT(parallelism.micro_batch), .unit = "samples", .help = "Samples at a time." },
-    { "parallelism.micro_batches", FIELD_COUNT, AT(parallelism.micro_batches), .help = "Micro-batches of a step and replica." },
+    { "parallelism.micro_batches", FIELD_COUNT, AT(parallelism.micro_batches), .help = "Micro-batches of a step, over all replicas." },
 
     { "model.name", FIELD_TEXT, AT(model.name), .help = "Model." },
     { "model.parameters_count", FIELD_COUNT, AT(model.parameters_count), not_run, .help = "Parameters." },

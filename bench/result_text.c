@@ -43,8 +43,8 @@ static void print_what(const struct result *r, FILE *out)
     const struct config *c = r->config;
     fprintf(out, "%s: %s on %s, %s parameters, %s, %zu ranks\n", c->name, c->model.name, c->data.name,
             scaled(r->model.parameters_count, "", parameters), c->optimizer.name, r->n_ranks);
-    line(out, "batch", "%.0f samples a step: %.0f replicas x %.0f micro-batches x %.0f", r->parallelism.global_batch,
-         r->parallelism.data, r->parallelism.micro_batches, r->parallelism.micro_batch);
+    line(out, "batch", "%.0f samples a step, in %.0f micro-batches of %.0f on %.0f replicas", r->parallelism.global_batch,
+         r->parallelism.micro_batches, r->parallelism.micro_batch, r->parallelism.data);
     line(out, "exchange", "%s, compressor %s%s, reduction %s", c->exchange.allreduce, c->exchange.compressor.name,
          c->exchange.error_feedback ? " with error feedback" : "", c->exchange.reduction);
 }
@@ -57,16 +57,24 @@ static void print_loss(const struct result *r, FILE *out)
     line(out, "loss", "%.4f -> %.4f nats (floor %s)", r->correctness.loss_first, r->correctness.loss_last, floor_text);
 }
 
-static void print_statistic(const char *label, const struct statistic *s, const char *unit, FILE *out)
+static const char *plain(double x, const char *unit, char text[TEXT_BYTES])
+{
+    snprintf(text, TEXT_BYTES, "%.4g %s", x, unit);
+    return text;
+}
+
+typedef const char *number_format(double x, const char *unit, char text[TEXT_BYTES]);
+
+static void print_statistic(const char *label, const struct statistic *s, number_format *as, const char *unit, FILE *out)
 {
     char median[TEXT_BYTES], low[TEXT_BYTES], high[TEXT_BYTES];
     if (s->n == 0)
-        line(out, label, "not measured");
+        line(out, label, "- (no step was measured)");
     else if (isnan(s->ci95_low))
-        line(out, label, "%s (median of %zu: too few for an interval)", scaled(s->median, unit, median), s->n);
+        line(out, label, "%s (median of %zu, too few for an interval)", as(s->median, unit, median), s->n);
     else
-        line(out, label, "%s (median; 95 %% interval %s .. %s, n = %zu)", scaled(s->median, unit, median),
-             scaled(s->ci95_low, unit, low), scaled(s->ci95_high, unit, high), s->n);
+        line(out, label, "%s (median of %zu; 95 %% interval %s .. %s)", as(s->median, unit, median), s->n,
+             as(s->ci95_low, unit, low), as(s->ci95_high, unit, high));
 }
 
 /* Shares of the measured steps' time, over all ranks. */
@@ -84,8 +92,8 @@ static void print_phases(const struct result *r, FILE *out)
     fprintf(out, "  %-12s", "time");
     for (int p = 0; p < PHASE_COUNT; p++)
         if (spent[p] > 0)
-            fprintf(out, " %s %.0f %%,", phase_name((enum phase)p), 100 * spent[p] / total);
-    fputs(" of the ranks' steps\n", out);
+            fprintf(out, " %s %.0f %%", phase_name((enum phase)p), 100 * spent[p] / total);
+    fputc('\n', out);
 }
 
 /* A share in percent, followed by `of`, or why there is none. */
@@ -145,8 +153,8 @@ void result_print_summary(const struct result *r, const char *path, FILE *out)
     if (r->run.exit_code != 0)
         line(out, "status", "%s: %s", r->run.status, r->run.why);
     print_loss(r, out);
-    print_statistic("throughput", &r->metrics.throughput_samples_per_s, "samples/s", out);
-    print_statistic("step", &r->metrics.step_s, "s", out);
+    print_statistic("throughput", &r->metrics.throughput_samples_per_s, plain, "samples/s", out);
+    print_statistic("step", &r->metrics.step_s, scaled, "s", out);
     print_phases(r, out);
     print_mfu(r, out);
     print_share("overlap", &r->metrics.overlap_frac, "of the exchange hidden by computation", out);
