@@ -55,7 +55,7 @@ static void start_sum(struct fabric *f, float *x, size_t n, fabric_request *r)
 static bool test(struct fabric *f, fabric_request *r)
 {
     (void)f;
-    int done;
+    int done = true; /* SMPI leaves it alone for a null request */
     MPI_Test(&r->mpi, &done, MPI_STATUS_IGNORE);
     return done;
 }
@@ -68,8 +68,7 @@ static void wait_any(struct fabric *f, fabric_request *const *r, int n)
     for (int i = 0; i < n; i++)
         requests[i] = r[i]->mpi;
     MPI_Waitany(n, requests, &done, MPI_STATUS_IGNORE);
-    if (done != MPI_UNDEFINED)
-        r[done]->mpi = MPI_REQUEST_NULL;
+    r[done]->mpi = MPI_REQUEST_NULL;
 }
 
 static double now_s(struct fabric *f)

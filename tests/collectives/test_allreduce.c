@@ -1,0 +1,278 @@
+/* ranks: 1 2 3 4 7 8 */
+/* Allreduce algorithms. Oracles: sums of small integers, which floats hold exactly in any order; the rounds themselves, played in
+ * one process for any number of ranks; MPI's profiling interface, which sees every byte handed to MPI_Isend. */
+#include "mpi_test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "collectives/engine.h"
+
+enum { RANKS_PLAYED = 33 };
+
+/* ---- PMPI: what MPI itself was given ----------------------------------------------------------------------------------------- */
+
+static uint64_t isend_B, isend_count;
+
+int MPI_Isend(const void *data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request *request)
+{
+    int size;
+    MPI_Type_size(type, &size);
+    isend_B += (uint64_t)count * (uint64_t)size;
+    isend_count++;
+    return PMPI_Isend(data, count, type, to, tag, comm, request);
+}
+
+/* ---- played without MPI ------------------------------------------------------------------------------------------------------ */
+
+struct play {
+    const struct allreduce *a;
+    int p;
+    size_t n;
+    double *x[RANKS_PLAYED], *before[RANKS_PLAYED]; /* vectors after and before the round */
+    uint64_t sent[RANKS_PLAYED];
+};
+
+static void play_round(struct play *play, int i)
+{
+    struct round r[RANKS_PLAYED];
+    for (int rank = 0; rank < play->p; rank++) {
+        play->a->round(play->p, rank, play->n, i, &r[rank]);
+        memcpy(play->before[rank], play->x[rank], play->n * sizeof(double));
+        play->sent[rank] += r[rank].to >= 0 ? r[rank].send_n : 0;
+    }
+    for (int rank = 0; rank < play->p; rank++) {
+        int to = r[rank].to, from = r[rank].from;
+        if (to >= 0) /* the partner expects this very message in this very round: nobody waits for ever */
+            assert_true(r[to].from == rank && r[to].recv_n == r[rank].send_n && r[to].recv_at == r[rank].send_at);
+        if (from < 0)
+            continue;
+        assert_int_equal(r[from].to, rank);
+        for (size_t k = 0; k < r[rank].recv_n; k++) {
+            double *own = &play->x[rank][r[rank].recv_at + k], sent = play->before[from][r[from].send_at + k];
+            *own = r[rank].add ? *own + sent : sent;
+        }
+    }
+}
+
+static void check_played(const struct allreduce *a, int p, size_t n)
+{
+    struct play play = { .a = a, .p = p, .n = n };
+    for (int r = 0; r < p; r++) {
+        play.x[r] = calloc(2 * n + 1, sizeof(double));
+        assert_non_null(play.x[r]);
+        play.before[r] = play.x[r] + n;
+        for (size_t k = 0; k < n; k++)
+            play.x[r][k] = ldexp(1.0, r) + (double)k * ldexp(1.0, RANKS_PLAYED + 1); /* each rank's bit says: added once */
+    }
+    for (int i = 0; i < a->rounds(p); i++)
+        play_round(&play, i);
+    for (int r = 0; r < p; r++) {
+        for (size_t k = 0; k < n; k++)
+            assert_true(play.x[r][k] == ldexp(1.0, p) - 1 + p * (double)k * ldexp(1.0, RANKS_PLAYED + 1));
+        assert_int_equal(play.sent[r], a->sent_floats(p, r, n));
+        free(play.x[r]);
+    }
+}
+
+static void rounds_sum_each_rank_once_and_send_what_the_formula_says(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 0, 1, 2, 5, 31, 32, 64, 101 };
+    for (size_t a = 0; allreduces[a]; a++)
+        for (int p = 1; allreduces[a]->rounds && p <= RANKS_PLAYED; p++)
+            for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+                check_played(allreduces[a], p, sizes[s]);
+}
+
+static void messages_are_no_longer_than_the_blocks_promise(void **state)
+{
+    (void)state;
+    const size_t n = 10007;
+    for (size_t a = 0; allreduces[a]; a++)
+        for (int p = 2; allreduces[a]->blocks && p <= 32; p *= 2)
+            for (int rank = 0; rank < p; rank++)
+                for (int i = 0; i < allreduces[a]->rounds(p); i++) {
+                    struct round r;
+                    allreduces[a]->round(p, rank, n, i, &r);
+                    assert_true(r.send_n <= n / (size_t)allreduces[a]->blocks(p) + (size_t)p);
+                }
+}
+
+static void blocks_cover_the_vector_and_differ_by_one_at_most(void **state)
+{
+    (void)state;
+    for (int p = 1; p <= 9; p++)
+        for (size_t n = 0; n < 40; n++) {
+            size_t at = 0;
+            for (int b = 0; b < p; b++) {
+                assert_int_equal(block_start(n, p, b), at);
+                assert_true(block_length(n, p, b) == n / (size_t)p || block_length(n, p, b) == n / (size_t)p + 1);
+                at += block_length(n, p, b);
+            }
+            assert_int_equal(at, n);
+        }
+}
+
+/* ---- played by the engine ---------------------------------------------------------------------------------------------------- */
+
+enum { VECTORS = 3, REPEATS = 2 };
+
+/* Integers below 2^20, different for every rank, vector and position; their sum over 8 ranks is exact. */
+static float value(int rank, int vector, size_t k)
+{
+    return (float)((k * 7919 + (size_t)(rank * 131 + vector * 17)) % 1048573);
+}
+
+static bool sums_are_exact(const float *x, int vector, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        float sum = 0;
+        for (int r = 0; r < job.ranks; r++)
+            sum += value(r, vector, k);
+        if (x[k] != sum)
+            return false;
+    }
+    return true;
+}
+
+static void fill(float *x, int vector, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        x[k] = value(job.rank, vector, k);
+}
+
+/* Several vectors in flight at once, waited for in another order, twice. */
+static bool engine_sums(struct engine *e, const struct allreduce *a, size_t n)
+{
+    bool ok = true;
+    float *x[VECTORS];
+    struct operation *op[VECTORS];
+    for (int v = 0; v < VECTORS; v++) {
+        x[v] = malloc((n + (size_t)v + 1) * sizeof(float));
+        ok = ok && x[v] && engine_plan_sum(e, a, v ? PURPOSE_GRADIENT : PURPOSE_LOSS, x[v], n + (size_t)v, &op[v]) == STATUS_OK;
+    }
+    assert_on_all_ranks(ok);
+    for (int repeat = 0; repeat < REPEATS; repeat++) {
+        for (int v = 0; v < VECTORS; v++) {
+            fill(x[v], v, n + (size_t)v);
+            engine_start(e, op[v]);
+            engine_poll(e);
+        }
+        for (int v = VECTORS - 1; v >= 0; v--) {
+            engine_wait(e, op[v]);
+            ok = ok && sums_are_exact(x[v], v, n + (size_t)v) && operation_s(op[v]) >= 0;
+        }
+    }
+    for (int v = 0; v < VECTORS; v++)
+        free(x[v]);
+    return ok;
+}
+
+static uint64_t ledger_messages(const struct ledger *l)
+{
+    return l->rows[PURPOSE_GRADIENT].messages + l->rows[PURPOSE_LOSS].messages;
+}
+
+static uint64_t ledger_counted(const struct ledger *l)
+{
+    return l->rows[PURPOSE_GRADIENT].wire_B_counted + l->rows[PURPOSE_LOSS].wire_B_counted;
+}
+
+static void check_engine(const struct allreduce *a, enum progress progress, size_t n, size_t segment_B)
+{
+    struct fabric f;
+    struct engine *e;
+    assert_on_all_ranks(fabric_open(&f, &fabric_mpi, NULL, job.world) == STATUS_OK);
+    assert_on_all_ranks(engine_open(&e, &f, progress, segment_B) == STATUS_OK);
+    isend_B = isend_count = 0;
+    bool exact = engine_sums(e, a, n);
+    uint64_t seen_B = isend_B, seen = isend_count;
+    assert_on_all_ranks(exact);
+    assert_on_all_ranks(ledger_messages(&f.ledger) == seen && ledger_counted(&f.ledger) == seen_B);
+    for (int purpose = 0; purpose < PURPOSE_COUNT; purpose++) {
+        const struct ledger_row *row = &f.ledger.rows[purpose];
+        bool unknown = !a->sent_floats && job.ranks > 1 && row->logical_B > 0;
+        assert_on_all_ranks(row->unpredictable == unknown);
+        assert_on_all_ranks(row->wire_B_predicted == row->wire_B_counted);
+        assert_on_all_ranks(row->calls == (purpose == PURPOSE_LOSS ? 1 : VECTORS - 1) * REPEATS);
+    }
+    assert_on_all_ranks(f.ledger.rows[PURPOSE_LOSS].logical_B == REPEATS * n * sizeof(float));
+    engine_close(e);
+    fabric_close(&f);
+}
+
+static void every_algorithm_sums_exactly_and_sends_what_was_predicted(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 0, 1, 2, 5, 64, 1000, 4097, 100003 }, segments_B[] = { 1000, 65536 };
+    for (size_t a = 0; allreduces[a]; a++)
+        for (int progress = PROGRESS_NONE; progress <= PROGRESS_THREAD; progress++)
+            for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+                for (size_t g = 0; g < 2; g++)
+                    if (progress != PROGRESS_THREAD || !job_is_simulated())
+                        check_engine(allreduces[a], (enum progress)progress, sizes[s], segments_B[g]);
+}
+
+static void all_ranks_get_the_same_bits(void **state)
+{
+    (void)state;
+    const size_t n = 4099;
+    struct fabric f;
+    struct engine *e;
+    assert_on_all_ranks(fabric_open(&f, &fabric_mpi, NULL, job.world) == STATUS_OK);
+    assert_on_all_ranks(engine_open(&e, &f, PROGRESS_NONE, 4096) == STATUS_OK);
+    float *x = malloc(n * sizeof(float)), *low = malloc(n * sizeof(float)), *high = malloc(n * sizeof(float));
+    assert_on_all_ranks(x && low && high);
+    for (size_t a = 0; allreduces[a]; a++) {
+        struct operation *op;
+        for (size_t k = 0; k < n; k++)
+            x[k] = sinf((float)(k * 37 + (size_t)job.rank * 1001)) * expf((float)((k + (size_t)job.rank * 5) % 23));
+        assert_on_all_ranks(engine_plan_sum(e, allreduces[a], PURPOSE_GRADIENT, x, n, &op) == STATUS_OK);
+        engine_start(e, op);
+        engine_wait(e, op);
+        MPI_Allreduce(x, low, (int)n, MPI_FLOAT, MPI_MIN, job.world);
+        MPI_Allreduce(x, high, (int)n, MPI_FLOAT, MPI_MAX, job.world);
+        assert_on_all_ranks(!memcmp(low, high, n * sizeof(float)));
+    }
+    free(x), free(low), free(high);
+    engine_close(e);
+    fabric_close(&f);
+}
+
+static void what_does_not_fit_is_refused_with_a_reason(void **state)
+{
+    (void)state;
+    struct fabric f;
+    struct engine *e;
+    struct operation *op;
+    assert_on_all_ranks(fabric_open(&f, &fabric_mpi, NULL, job.world) == STATUS_OK);
+    assert_on_all_ranks(engine_open(&e, &f, PROGRESS_NONE, 3) == STATUS_USAGE);
+    assert_non_null(strstr(status_message(), "exchange.segment_B is 3"));
+    assert_on_all_ranks(engine_open(&e, &f, PROGRESS_NONE, 4) == STATUS_OK);
+    assert_on_all_ranks(engine_plan_sum(e, &allreduce_mpi, PURPOSE_GRADIENT, NULL, (size_t)1 << 31, &op) == STATUS_USAGE);
+    assert_non_null(strstr(status_message(), "2147483648"));
+    engine_close(e);
+    fabric_close(&f);
+}
+
+static void algorithms_are_found_by_name(void **state)
+{
+    (void)state;
+    assert_ptr_equal(allreduce_find("halving"), &allreduce_halving);
+    assert_null(allreduce_find("Ring"));
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_cover_the_vector_and_differ_by_one_at_most),
+        cmocka_unit_test(rounds_sum_each_rank_once_and_send_what_the_formula_says),
+        cmocka_unit_test(messages_are_no_longer_than_the_blocks_promise),
+        cmocka_unit_test(every_algorithm_sums_exactly_and_sends_what_was_predicted),
+        cmocka_unit_test(all_ranks_get_the_same_bits),
+        cmocka_unit_test(what_does_not_fit_is_refused_with_a_reason),
+        cmocka_unit_test(algorithms_are_found_by_name),
+    };
+    RUN_ON_ALL_RANKS(argc, argv, tests);
+}
