@@ -127,7 +127,7 @@ static status plan(struct trainer *t)
 status trainer_open(struct trainer *t, const struct config *c, MPI_Comm world)
 {
     const int degree[AXIS_COUNT] = { [AXIS_TENSOR] = 1, [AXIS_PIPELINE] = 1, [AXIS_DATA] = (int)c->parallel.data };
-    *t = (struct trainer){ .config = c, .leaves = c->batch.global / c->batch.micro };
+    *t = (struct trainer){ .config = c, .samples = (int)c->batch.micro, .leaves = c->batch.global / c->batch.micro };
     grid_open(&t->grid, degree, world);
     status s = fabric_open(&t->fabric, fabric_find(c->fabric.name), c->fabric.options, t->grid.along[AXIS_DATA]);
     if (s == STATUS_OK) {
@@ -167,10 +167,9 @@ void trainer_close(struct trainer *t)
 
 static void load_samples(struct trainer *t, int64_t step, int64_t leaf)
 {
-    const int64_t B = t->config->batch.micro;
     const size_t length = (size_t)t->net.shape.length, rows = (size_t)t->net.rows_per_sample;
-    const uint64_t first = (uint64_t)(step * t->config->batch.global + leaf * B);
-    for (size_t i = 0; i < (size_t)B; i++) {
+    const uint64_t first = (uint64_t)(step * t->config->batch.global + leaf * t->config->batch.micro);
+    for (size_t i = 0; i < (size_t)t->samples; i++) {
         const struct sample s = {
             .symbols = t->symbols ? t->symbols + i * length : NULL,
             .features = t->features ? t->features + i * length : NULL,
@@ -184,7 +183,7 @@ static void load_samples(struct trainer *t, int64_t step, int64_t leaf)
 static struct pass pass_of(const struct trainer *t, int i, const float *params)
 {
     return (struct pass){
-        .samples = (int)t->config->batch.micro,
+        .samples = t->samples,
         .symbols = t->symbols,
         .features = t->features,
         .targets = t->targets,

@@ -28,6 +28,7 @@ struct trainer {
     const struct optimizer *optimizer;
     float *params, *state;
     struct gradient *gradient;
+    int samples;                               /* of a micro-batch: batch.micro, fewer while gradients are verified */
     int64_t leaves, first_leaf, micro_batches; /* of the global batch; this rank's first, and how many */
 
     float *arena;                       /* activations of one micro-batch: the arrays below */
@@ -49,9 +50,10 @@ void trainer_close(struct trainer *t);
  * same bits on every rank; a loss that is not finite leaves the parameters as they were. */
 double trainer_step(struct trainer *t, int64_t step, struct stopwatch *w);
 
-/* Local. Loads micro-batch `leaf` of a step, runs it forward, and returns the sum over its rows of the loss, nats. */
+/* Local. Loads the first t->samples of micro-batch `leaf` of a step, runs them forward, and returns the sum over their rows of the
+ * loss, nats. */
 double trainer_forward(struct trainer *t, int64_t step, int64_t leaf, const float *params);
-/* Local. The gradients of the micro-batch last run forward, times weight per row, added to grads. */
+/* Local. The gradients of the samples last run forward, times weight per row, added to grads. */
 void trainer_backward(struct trainer *t, const float *params, float *grads, float weight);
 
 #endif

@@ -1,0 +1,133 @@
+/* ranks: 1 8 */
+/* Training is the same whoever computes what. Each layout is compared with one rank, in the same job; the gradients of one rank are
+ * checked against differences in test_model.c. */
+#include "tests/bench/training.h"
+
+#include "collectives/allreduce.h"
+
+#define BATCH    "batch.global=48", "batch.micro=2" /* 24 micro-batches: 1, 2, 3, 4, 6, 8 ranks */
+#define TEXT_GPT GPT REST "}"
+#define TEXT_MLP MLP REST "}"
+
+/* Float sums in another order: 24 terms, 4 steps. Adam divides by the gradient's size, which turns rounding of tiny gradients into
+ * a visible part of a step, so plain sgd. */
+#define FAST_TOLERANCE 2e-5
+#define SGD            "optimizer.name=sgd", "optimizer.learning_rate=0.1"
+
+static int ranks_at_most(int ranks)
+{
+    return ranks < job.ranks ? ranks : job.ranks;
+}
+
+static void tree_reduction_gives_the_same_bits_on_1_2_3_4_6_and_8_ranks(void **state)
+{
+    (void)state;
+    const char *const texts[] = { TEXT_GPT, TEXT_MLP };
+    const int counts[] = { 2, 3, 4, 6, 8 };
+    for (int k = 0; k < 2; k++) {
+        const struct trained serial = TRAIN(texts[k], 1, BATCH, "exchange.reduction=tree");
+        for (int i = 0; i < 5 && counts[i] <= job.ranks; i++) {
+            const struct trained parallel = TRAIN(texts[k], counts[i], BATCH, "exchange.reduction=tree", "exchange.bucket_B=4096");
+            assert_on_all_ranks(same_bits(&parallel, &serial));
+        }
+    }
+}
+
+static void tree_reduction_differs_in_bits_from_the_fast_one(void **state)
+{
+    (void)state;
+    const struct trained tree = TRAIN(TEXT_GPT, 1, BATCH, "exchange.reduction=tree"), fast = TRAIN(TEXT_GPT, 1, BATCH, "seed=1");
+    assert_on_all_ranks(!same_bits(&tree, &fast)); /* else the test above could not fail */
+}
+
+static void every_allreduce_trains_like_one_rank(void **state)
+{
+    (void)state;
+    const struct trained serial = TRAIN(TEXT_GPT, 1, BATCH, SGD);
+    const int counts[] = { 3, 8 };
+    for (int a = 0; allreduces[a]; a++)
+        for (int i = 0; i < 2; i++) {
+            char key[64];
+            snprintf(key, sizeof key, "exchange.allreduce=%s", allreduces[a]->member.name);
+            const struct trained parallel = TRAIN(TEXT_GPT, ranks_at_most(counts[i]), BATCH, SGD, key, "exchange.bucket_B=2048");
+            assert_on_all_ranks(close_to(&parallel, &serial, FAST_TOLERANCE));
+        }
+}
+
+static void overlap_progress_and_buckets_change_no_bit(void **state)
+{
+    (void)state;
+    const int p = ranks_at_most(4);
+    const struct trained plain = TRAIN(TEXT_GPT, p, BATCH, "exchange.overlap=false", "exchange.allreduce=doubling");
+    const char *const progress[] = { "none", "poll", "thread" };
+    for (int i = 0; i < (job_is_simulated() ? 2 : 3); i++) {
+        char key[64];
+        snprintf(key, sizeof key, "exchange.progress=%s", progress[i]);
+        const struct trained other =
+            TRAIN(TEXT_GPT, p, BATCH, key, "exchange.allreduce=doubling", "exchange.bucket_B=1000", "exchange.segment_B=400");
+        assert_on_all_ranks(same_bits(&other, &plain));
+    }
+}
+
+static void the_same_run_twice_gives_the_same_bits_and_another_seed_does_not(void **state)
+{
+    (void)state;
+    const int p = ranks_at_most(8);
+    const struct trained first = TRAIN(TEXT_GPT, p, BATCH, "seed=7"), again = TRAIN(TEXT_GPT, p, BATCH, "seed=7"),
+                         other = TRAIN(TEXT_GPT, p, BATCH, "seed=8");
+    assert_on_all_ranks(same_bits(&first, &again));
+    assert_on_all_ranks(!same_bits(&first, &other));
+}
+
+static void top_all_with_error_feedback_is_the_dense_sum(void **state)
+{
+    (void)state;
+    const int p = ranks_at_most(4);
+    const struct trained dense = TRAIN(TEXT_MLP, p, BATCH, SGD),
+                         coded = TRAIN(TEXT_MLP, p, BATCH, SGD, "exchange.error_feedback=true",
+                                       "exchange.compressor={\"name\":\"topk\",\"ratio\":1}");
+    assert_on_all_ranks(close_to(&coded, &dense, FAST_TOLERANCE));
+}
+
+static void error_feedback_changes_what_top_1_percent_learns(void **state)
+{
+    (void)state;
+    const int p = ranks_at_most(4);
+    const char *topk = "exchange.compressor={\"name\":\"topk\",\"ratio\":0.01}";
+    const struct trained with = TRAIN(TEXT_MLP, p, BATCH, SGD, topk, "exchange.error_feedback=true"),
+                         without = TRAIN(TEXT_MLP, p, BATCH, SGD, topk);
+    assert_on_all_ranks(with.loss[0] == without.loss[0] && !same_bits(&with, &without));
+}
+
+static void predicted_planned_and_counted_bytes_agree_in_every_way_of_exchange(void **state)
+{
+    (void)state;
+    const int counts[] = { 1, 2, 3, 4, 8 };
+    const char *const ways[] = { "exchange.allreduce=ring",    "exchange.allreduce=doubling",
+                                 "exchange.allreduce=halving", "exchange.allreduce=tree",
+                                 "exchange.reduction=tree",    "exchange.compressor={\"name\":\"topk\",\"ratio\":0.03}" };
+    for (int i = 0; i < 5 && counts[i] <= job.ranks; i++)
+        for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+            const struct trained r =
+                TRAIN(TEXT_GPT, counts[i], BATCH, ways[w], "exchange.bucket_B=5000", "exchange.segment_B=1004");
+            const struct ledger_row *row = &r.ledger.rows[PURPOSE_GRADIENT];
+            assert_on_all_ranks(row->wire_B_predicted == row->wire_B_counted);
+            assert_on_all_ranks((double)row->wire_B_counted == r.planned_B);
+            assert_on_all_ranks(job.rank >= counts[i] || counts[i] == 1 || row->wire_B_counted > 0);
+        }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tree_reduction_gives_the_same_bits_on_1_2_3_4_6_and_8_ranks),
+        cmocka_unit_test(tree_reduction_differs_in_bits_from_the_fast_one),
+        cmocka_unit_test(every_allreduce_trains_like_one_rank),
+        cmocka_unit_test(overlap_progress_and_buckets_change_no_bit),
+        cmocka_unit_test(the_same_run_twice_gives_the_same_bits_and_another_seed_does_not),
+        cmocka_unit_test(top_all_with_error_feedback_is_the_dense_sum),
+        cmocka_unit_test(error_feedback_changes_what_top_1_percent_learns),
+        cmocka_unit_test(predicted_planned_and_counted_bytes_agree_in_every_way_of_exchange),
+    };
+    RUN_ON_ALL_RANKS(argc, argv, tests);
+}
