@@ -4,7 +4,7 @@
 
 #include "bench/config.h"
 
-enum { CONFIG_PATH_BYTES = 96 };
+enum { CONFIG_PATH_BYTES = 96, CONFIG_SLOTS_MAX = 128 /* more keys than any config has */ };
 
 /* A row of the config itself. */
 struct entry {

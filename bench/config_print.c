@@ -1,4 +1,5 @@
 /* The config back as text: effective JSON, its hash, and the key table for people. Walks over the key table, nothing else. */
+#include <assert.h>
 #include <sha256.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,27 +66,16 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct slot *)a)->path, ((const struct slot *)b)->path);
 }
 
-static size_t work_slots(const struct config *c, struct slot *slots)
-{
-    size_t n = 0;
-    for (struct slot s = { 0 }; slot_next(&s, c);) {
-        if (strcmp(s.path, "why") == 0 || strcmp(s.path, "name") == 0)
-            continue;
-        if (slots)
-            slots[n] = s;
-        n++;
-    }
-    return n;
-}
-
 static void write_canonical(const struct config *c, FILE *out)
 {
-    size_t n = work_slots(c, NULL);
-    struct slot *slots = calloc(n, sizeof *slots);
+    struct slot slots[CONFIG_SLOTS_MAX];
     struct json w;
-    if (!slots)
-        abort();
-    work_slots(c, slots);
+    size_t n = 0;
+    for (struct slot s = { 0 }; slot_next(&s, c);)
+        if (strcmp(s.path, "why") != 0 && strcmp(s.path, "name") != 0) {
+            assert(n < CONFIG_SLOTS_MAX);
+            slots[n++] = s;
+        }
     qsort(slots, n, sizeof *slots, by_path);
     json_start(&w, out, true);
     json_begin(&w, '{');
@@ -94,7 +84,6 @@ static void write_canonical(const struct config *c, FILE *out)
         print_value(&w, c, &slots[i]);
     }
     json_end(&w);
-    free(slots);
 }
 
 void config_hash(const struct config *c, char hex[65])
@@ -112,13 +101,10 @@ void config_hash(const struct config *c, char hex[65])
 
 /* ---- for people ---------------------------------------------------------------------------------------------------------- */
 
-/* "exchange.compressor topk" for a member's row, "" for the config's own. */
-static const char *slot_owner(const struct slot *s, char text[CONFIG_PATH_BYTES])
+/* The member whose row it is; "" for the config's own. */
+static const char *slot_owner(const struct slot *s)
 {
-    text[0] = 0;
-    if (s->member)
-        snprintf(text, CONFIG_PATH_BYTES, "%s", s->member->name);
-    return text;
+    return s->member ? s->member->name : "";
 }
 
 static const char *slot_default(const struct slot *s, char text[CONFIG_PATH_BYTES])
@@ -129,11 +115,12 @@ static const char *slot_default(const struct slot *s, char text[CONFIG_PATH_BYTE
 
 void config_print_keys(FILE *out)
 {
-    char owner[CONFIG_PATH_BYTES], fallback[CONFIG_PATH_BYTES], limit[SLOT_LIMIT_BYTES];
-    fprintf(out, "%-32s %-10s %-16s %s\n", "KEY", "ONLY FOR", "DEFAULT", "MEANING; VALUES; UNIT");
+    char fallback[CONFIG_PATH_BYTES], limit[SLOT_LIMIT_BYTES];
+    fprintf(out, "%-26s %-10s %-15s %-44s %s\n", "KEY", "ONLY FOR", "DEFAULT", "VALUES", "MEANING");
     for (struct slot s = { 0 }; slot_next(&s, NULL);)
-        fprintf(out, "%-32s %-10s %-16s %s %s%s%s\n", s.path, slot_owner(&s, owner), slot_default(&s, fallback), s.key->help,
-                slot_limit(&s, limit), s.key->unit ? ", in " : "", s.key->unit ? s.key->unit : "");
+        fprintf(out, "%-26s %-10s %-15s %-44s %s%s%s%s\n", s.path, slot_owner(&s), slot_default(&s, fallback),
+                slot_limit(&s, limit), s.key->help, s.key->unit ? " [" : "", s.key->unit ? s.key->unit : "",
+                s.key->unit ? "]" : "");
 }
 
 static void print_family(const struct entry *e, FILE *out)
@@ -141,17 +128,17 @@ static void print_family(const struct entry *e, FILE *out)
     const struct member *m;
     fprintf(out, "\n### %s\n\n%s\n\n", e->key.name, e->key.help);
     for (size_t i = 0; (m = e->member_at(i)) != NULL; i++)
-        fprintf(out, "- `%s`: %s%s%s\n", m->name, m->help, m->source ? " Source: " : "", m->source ? m->source : "");
+        fprintf(out, "- `%s`: %s%s%s\n", m->name, m->help, m->source ? " — " : "", m->source ? m->source : "");
 }
 
 void config_print_markdown(FILE *out)
 {
-    char owner[CONFIG_PATH_BYTES], fallback[CONFIG_PATH_BYTES], limit[SLOT_LIMIT_BYTES];
+    char fallback[CONFIG_PATH_BYTES], limit[SLOT_LIMIT_BYTES];
     fputs("# Config keys\n\nMade from the program's own table; `dmlbench --keys` and `dmlbench --schema config` print the same.\n\n"
           "| key | only for | default | values | unit | meaning |\n|---|---|---|---|---|---|\n",
           out);
     for (struct slot s = { 0 }; slot_next(&s, NULL);)
-        fprintf(out, "| `%s` | %s | `%s` | %s | %s | %s |\n", s.path, slot_owner(&s, owner), slot_default(&s, fallback),
+        fprintf(out, "| `%s` | %s | `%s` | %s | %s | %s |\n", s.path, slot_owner(&s), slot_default(&s, fallback),
                 slot_limit(&s, limit), s.key->unit ? s.key->unit : "", s.key->help);
     fputs("\n## Families\n", out);
     for (const struct entry *e = config_entries; e->key.name; e++)

@@ -129,10 +129,10 @@ static status no_thread_in_simulation(struct config *c, int ranks)
 
 typedef status rule(struct config *c, int ranks);
 
-static rule *const rules[] = { /* in this order: later rules rely on the degrees */
-                               name_is_a_file_name,    degrees_make_the_ranks, batch_is_cut_evenly,
-                               sizes_are_whole_floats, model_is_possible,      allreduce_suits_the_ranks,
-                               feedback_needs_a_loss,  tree_needs_plain_sums,  no_thread_in_simulation
+/* In this order: later rules rely on the degrees. */
+static rule *const rules[] = {
+    name_is_a_file_name,       degrees_make_the_ranks, batch_is_cut_evenly,   sizes_are_whole_floats,  model_is_possible,
+    allreduce_suits_the_ranks, feedback_needs_a_loss,  tree_needs_plain_sums, no_thread_in_simulation,
 };
 
 status config_settle(struct config *c, int ranks)

@@ -1,13 +1,11 @@
 /* The config's JSON Schema: the key table as rows, one alternative per family member (the default may leave out its name). */
 #include "bench/config_schema.h"
 
-#include <stdlib.h>
+#include <assert.h>
 #include <string.h>
 
 #include "bench/config_keys.h"
 #include "bench/config_print.h"
-
-enum { ROWS_MAX = 64 };
 
 /* ---- rows to nested objects ---------------------------------------------------------------------------------------------- */
 
@@ -191,10 +189,11 @@ static void write_member_name(struct json *w, const void *item)
 static void write_member(struct json *w, const struct entry *e, size_t i)
 {
     const struct member *m = e->member_at(i);
-    struct schema_row rows[ROWS_MAX] = { { "name", i > 0, write_member_name, m } };
-    struct slot slots[ROWS_MAX];
+    struct schema_row rows[CONFIG_SLOTS_MAX] = { { "name", i > 0, write_member_name, m } };
+    struct slot slots[CONFIG_SLOTS_MAX];
     size_t n = 1;
-    for (const struct key *k = m->keys; k && k->name && n < ROWS_MAX; k++, n++) {
+    for (const struct key *k = m->keys; k && k->name; k++, n++) {
+        assert(n < CONFIG_SLOTS_MAX);
         slots[n] = (struct slot){ .entry = e, .member = m, .key = k };
         rows[n] = (struct schema_row){ k->name, !k->fallback, write_slot, &slots[n] };
     }
@@ -222,12 +221,13 @@ static bool is_object(const struct entry *e)
 
 void config_write_schema(struct json *w)
 {
-    struct slot slots[ROWS_MAX];
-    struct schema_row rows[ROWS_MAX];
+    struct slot slots[CONFIG_SLOTS_MAX];
+    struct schema_row rows[CONFIG_SLOTS_MAX];
     size_t n = 0;
-    for (struct slot s = { 0 }; slot_next(&s, NULL) && n < ROWS_MAX;) {
+    for (struct slot s = { 0 }; slot_next(&s, NULL);) {
         if (s.member)
             continue;
+        assert(n < CONFIG_SLOTS_MAX);
         slots[n] = s;
         if (is_object(s.entry))
             *strrchr(slots[n].path, '.') = 0;

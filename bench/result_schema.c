@@ -1,4 +1,5 @@
 /* The schema of a result as JSON Schema and as Markdown, from the rows that also write it. */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -117,7 +118,8 @@ static void write_fields(struct json *w, const struct field *fields)
     struct schema_row rows[ROWS_MAX];
     char why[ROWS_MAX][WHY_BYTES];
     size_t n = 0;
-    for (const struct field *f = fields; f->path && n + 1 < ROWS_MAX; f++) {
+    for (const struct field *f = fields; f->path; f++) {
+        assert(n + 1 < ROWS_MAX);
         rows[n++] = (struct schema_row){ f->path, true, write_field, f };
         if (!field_may_be_null(f))
             continue;
@@ -144,7 +146,6 @@ void result_print_schema(FILE *out)
 static const char *kind_text(enum field_kind kind)
 {
     static const char *const names[] = {
-        [FIELD_CONSTANT] = "constant",
         [FIELD_CONFIG] = "object",
         [FIELD_SEED] = "integer",
         [FIELD_TEXT] = "text",
@@ -168,8 +169,8 @@ static void print_rows(const char *prefix, const struct field *fields, FILE *out
 {
     char inner[2 * WHY_BYTES];
     for (const struct field *f = fields; f->path; f++) {
-        fprintf(out, "| `%s%s` | %s%s | %s | %s |\n", prefix, f->path, kind_text(f->kind), field_may_be_null(f) ? " or null" : "",
-                f->unit ? f->unit : "", f->help);
+        fprintf(out, "| `%s%s` | %s%s | %s | %s |\n", prefix, f->path, f->constant ? f->constant : kind_text(f->kind),
+                field_may_be_null(f) ? " or null" : "", f->unit ? f->unit : "", f->help);
         snprintf(inner, sizeof inner, "%s%s[].", prefix, f->path);
         if (f->kind == FIELD_OBJECTS)
             print_rows(inner, f->fields, out);

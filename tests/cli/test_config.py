@@ -1,0 +1,168 @@
+"""Configs and results through the command line: keys, schemas (as jsonschema understands them), sentences, the result's file."""
+import copy
+import hashlib
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import tempfile
+import unittest
+
+import jsonschema
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("BUILD", "build")).absolute()
+SMALL = ["--set", "measure.steps=8", "--set", "measure.warmup_steps=2", "--quiet"]
+
+
+def dmlbench(*arguments, cwd=ROOT):
+    done = subprocess.run([BUILD / "dmlbench", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=100)
+    return done.returncode, done.stdout, done.stderr
+
+
+def schema(which):
+    return jsonschema.Draft7Validator(json.loads(dmlbench("--schema", which)[1]))
+
+
+class Config(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.schema = schema("config")
+
+    def refused(self, arguments, sentence):
+        code, out, err = dmlbench(*arguments)
+        self.assertEqual((code, out, err), (2, "", f"dmlbench: {sentence}\n"))
+
+    def test_the_schema_is_valid_draft_7(self):
+        jsonschema.Draft7Validator.check_schema(self.schema.schema)
+
+    def test_every_shipped_config_fits_program_and_schema_and_says_why(self):
+        paths = sorted(ROOT.glob("configs/*.json"))
+        self.assertGreaterEqual(len(paths), 4)
+        for path in paths:
+            config = json.loads(path.read_text())
+            self.schema.validate(config)
+            self.assertEqual(next(iter(config)), "why", path)
+            self.assertEqual(dmlbench("--validate", path), (0, "", ""))
+
+    def test_program_and_schema_refuse_the_same_mutants(self):
+        good = json.loads((ROOT / "configs/topk.json").read_text())
+        mutants = [("batch", "mirco", 8), ("batch", "micro", 0), ("batch", "micro", 1.5), ("batch", "micro", "8"),
+                   ("exchange", "allreduce", "rign"), ("exchange", "overlap", 1), ("exchange", "compressor", {"name": "none", "ratio": 1}),
+                   ("exchange", "compressor", "topk"), ("model", "name", "mlp"), ("model", "classes", 10), ("data", "path", []),
+                   ("data", "noise", 0.1), ("parallel", "data", "all"), ("measure", "steps", None)]
+        for section, key, value in mutants:
+            with self.subTest(section=section, key=key, value=value), tempfile.TemporaryDirectory() as folder:
+                mutant = copy.deepcopy(good)
+                mutant.setdefault(section, {})[key] = value
+                self.assertFalse(self.schema.is_valid(mutant))
+                path = pathlib.Path(folder, "mutant.json")
+                path.write_text(json.dumps(mutant))
+                code, _, err = dmlbench("--validate", path)
+                self.assertEqual(code, 2)
+                self.assertIn(section, err)
+
+    def test_keys_lists_every_key_of_the_schema_once_per_owner(self):
+        rows = dmlbench("--keys")[1].splitlines()[1:]
+        listed = [row.split()[0] for row in rows]
+
+        def paths(node, prefix=""):
+            for name, child in node.get("properties", {}).items():
+                inner = [*child.get("oneOf", []), child] if "oneOf" in child or "properties" in child else []
+                for object_ in inner:
+                    yield from paths(object_, f"{prefix}{name}.")
+                if not inner:
+                    yield prefix + name
+
+        self.assertEqual(set(listed), set(paths(self.schema.schema)))
+        owners = [tuple(row[:37].split()) for row in rows]
+        self.assertEqual(len(owners), len(set(owners)))
+
+    def test_misfits_end_with_status_2_and_one_sentence(self):
+        self.refused(["--config", "none.json"], "none.json: no such file, neither here nor in configs/")
+        self.refused(["--config", "mlp.json", "--set", "batch.mirco=1"], "--set: batch.mirco: no such key; did you mean batch.micro?")
+        self.refused(["--config", "mlp.json", "--set", "batch.global=100"],
+                     "mlp.json: batch.global = 100 is not a multiple of batch.micro 32 x parallel.data 1 (fits: batch.global = 96 or "
+                     "128, or batch.micro = 1, 2, 4, 5, 10, 20, 25, 50, 100)")
+        self.refused(["--config", "mlp.json", "--set", "parallel.data=4"],
+                     "mlp.json: parallel.data = 4 does not fit 1 rank (fits: parallel.data = 1 or \"auto\", or start 4 ranks)")
+
+    def test_explain_shows_the_settings_and_runs_nothing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            code, out, err = dmlbench("--config", ROOT / "configs/mlp.json", "--set", "seed=77", "--explain", cwd=folder)
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn('"seed": 77', out)
+            self.assertEqual(os.listdir(folder), [])
+
+    def test_the_documents_are_in_step_with_the_tables(self):
+        for name in ("config", "results"):
+            show = [BUILD / "mpi/tests/bench/show_documents", name]
+            made = subprocess.run(show, capture_output=True, text=True, check=True).stdout
+            self.assertEqual((ROOT / f"docs/{name}.md").read_text(), made, f"make it anew: {show[0]} {name} > docs/{name}.md")
+
+
+class Result(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.path = pathlib.Path(cls.folder.name, "a.json")
+        cls.answer = dmlbench("--config", "mlp.json", *SMALL, "--out", cls.path)
+        cls.result = json.loads(cls.path.read_text(), parse_constant=lambda word: 1 / 0)  # NaN and Infinity are not JSON
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def test_a_result_fits_program_and_schema(self):
+        self.assertEqual(self.answer, (0, "", ""))
+        self.assertEqual(dmlbench("--validate", self.path), (0, "", ""))
+        validator = schema("result")
+        jsonschema.Draft7Validator.check_schema(validator.schema)
+        validator.validate(self.result)
+
+    def test_the_hash_is_that_of_the_sorted_config_without_why_and_name(self):
+        work = {key: value for key, value in self.result["config"].items() if key not in ("why", "name")}
+        canonical = json.dumps(work, sort_keys=True, separators=(",", ":"))
+        self.assertEqual(self.result["config_sha256"], hashlib.sha256(canonical.encode()).hexdigest())
+
+    def test_statistics_are_those_of_the_raw_samples(self):
+        samples, step_s = self.result["samples"], self.result["metrics"]["step_s"]
+        measured = [max(times) for times, warmup in zip(zip(*samples["step_s"]), samples["warmup"]) if not warmup]
+        self.assertEqual((len(samples["warmup"]), samples["warmup"].count(True), step_s["n"]), (10, 2, 8))
+        self.assertAlmostEqual(step_s["median"], statistics.median(measured), delta=1e-15)
+
+    def test_a_mutated_result_is_refused_by_program_and_schema(self):
+        validator = schema("result")
+        for path, value in ((("run", "exit_code"), "0"), (("metrics", "mfu_fraction"), 1), (("comm", 0, "calls"), None),
+                            (("platform", "ranks", 0, "host"), 1), (("samples", "step_s"), [[1, "2"]])):
+            with self.subTest(path=path):
+                mutant = copy.deepcopy(self.result)
+                node = mutant
+                for step in path[:-1]:
+                    node = node[step]
+                node[path[-1]] = value
+                self.assertFalse(validator.is_valid(mutant))
+                file = self.path.with_name("mutant.json")
+                file.write_text(json.dumps(mutant))
+                code, _, err = dmlbench("--validate", file)
+                self.assertEqual(code, 2)
+                self.assertIn(str(path[-1]), err)
+
+    def test_a_result_is_never_overwritten(self):
+        before = self.path.read_bytes()
+        code, _, err = dmlbench("--config", "mlp.json", *SMALL, "--out", self.path)
+        self.assertEqual((code, err), (1, f"dmlbench: {self.path}: exists already, and results are never overwritten\n"))
+        self.assertEqual(self.path.read_bytes(), before)
+
+    def test_the_same_config_gives_the_same_losses_and_parameters(self):
+        other = self.path.with_name("b.json")
+        self.assertEqual(dmlbench("--config", "mlp.json", *SMALL, "--out", other), (0, "", ""))
+        again = json.loads(other.read_text())
+        self.assertEqual(again["samples"]["loss"], self.result["samples"]["loss"])
+        for name in ("parameter_hash", "loss_last"):
+            self.assertEqual(again["correctness"][name], self.result["correctness"][name])
+
+
+if __name__ == "__main__":
+    unittest.main()
