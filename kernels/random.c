@@ -10,28 +10,50 @@
 
 #include "kernels/vector.h"
 
-enum { BATCH = 4 * LANES }; /* numbers made at a time: the words of LANES blocks */
+enum { ROUNDS = 10, BATCH = 4 * LANES }; /* BATCH numbers are made at a time: the words of LANES blocks */
 
 void random_words(const struct random *r, uint32_t block, uint32_t words[4])
 {
     const philox4x32_ctr_t counter = { { block, r->step, r->worker, r->stream } };
     const philox4x32_key_t key = { { (uint32_t)r->seed, (uint32_t)(r->seed >> 32) } };
-    const philox4x32_ctr_t mixed = philox4x32_R(10, counter, key);
+    const philox4x32_ctr_t mixed = philox4x32_R(ROUNDS, counter, key);
     memcpy(words, mixed.v, sizeof mixed.v);
 }
 
-/* The words of the blocks that element i of an array, a multiple of BATCH, begins. */
-static void batch_words(const struct random *r, size_t i, uint32_t words[BATCH])
+typedef uint32_t words_vec __attribute__((vector_size(64)));
+typedef uint64_t wide_vec __attribute__((vector_size(64)));
+
+/* The high halves of the 64-bit products of 32-bit lanes; *low: the low halves. */
+VEC_INLINE words_vec multiply(words_vec x, uint32_t factor, words_vec *low)
 {
-    for (size_t b = 0; b < LANES; b++)
-        random_words(r, (uint32_t)(i / 4 + b), words + 4 * b);
+    const uint64_t half = UINT32_MAX;
+    const wide_vec even = ((wide_vec)x & half) * factor, odd = ((wide_vec)x >> 32) * factor;
+    *low = (words_vec)((even & half) | odd << 32);
+    return (words_vec)(even >> 32 | (odd & ~half));
+}
+
+/* The words of LANES blocks from `block` on, computed side by side: first word 0 of each, then word 1 of each, 2, 3. */
+static void batch_words(const struct random *r, uint32_t block, uint32_t words[BATCH])
+{
+    const words_vec lane = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    words_vec c[4] = { block + lane, r->step + (words_vec){ 0 }, r->worker + (words_vec){ 0 }, r->stream + (words_vec){ 0 } };
+    uint32_t key0 = (uint32_t)r->seed, key1 = (uint32_t)(r->seed >> 32);
+    for (int round = 0; round < ROUNDS; round++, key0 += PHILOX_W32_0, key1 += PHILOX_W32_1) {
+        words_vec low0, low2;
+        const words_vec high0 = multiply(c[0], PHILOX_M4x32_0, &low0), high2 = multiply(c[2], PHILOX_M4x32_1, &low2);
+        c[0] = high2 ^ c[1] ^ key0;
+        c[1] = low2;
+        c[2] = high0 ^ c[3] ^ key1;
+        c[3] = low0;
+    }
+    memcpy(words, c, sizeof c);
 }
 
 void random_uniform(const struct random *r, float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += BATCH) {
         uint32_t words[BATCH];
-        batch_words(r, i, words);
+        batch_words(r, (uint32_t)(i / 4), words);
         const size_t m = n - i < BATCH ? n - i : BATCH;
         for (size_t j = 0; j < m; j++)
             x[i + j] = (float)(words[j] >> 8) * 0x1p-24f;
@@ -43,7 +65,7 @@ void random_uniform(const struct random *r, float *x, size_t n)
 static void batch_normal(const struct random *r, size_t i, float deviation, float x[BATCH])
 {
     uint32_t words[BATCH];
-    batch_words(r, i, words);
+    batch_words(r, (uint32_t)(i / 4), words);
     float u[BATCH / 2], angle[BATCH / 2];
     for (int j = 0; j < BATCH / 2; j++) {
         u[j] = (float)words[j] * 0x1p-32f + 0x1p-33f;

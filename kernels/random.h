@@ -25,10 +25,11 @@ struct random {
 /* The four words of block `block` (0, 1, ...) of this generator. */
 void random_words(const struct random *r, uint32_t block, uint32_t words[4]);
 
-/* x[i], i < n: uniform in [0, 1), multiples of 2^-24.  x[i] depends on r and i alone. */
+/* x[i], i < n <= 2^34: uniform in [0, 1), multiples of 2^-24.  x[i] depends on r and i alone: it is the upper 24 bits of word
+ * i / 16 % 4 of block 16 (i / 64) + i % 16, the order in which sixteen blocks side by side are made. */
 void random_uniform(const struct random *r, float *x, size_t n);
 
-/* x[i], i < n: normal with mean 0 and standard deviation `deviation` (Box-Muller). x[i] depends on r and i alone. */
+/* x[i], i < n <= 2^34: normal with mean 0 and standard deviation `deviation` (Box-Muller). x[i] depends on r and i alone. */
 void random_normal(const struct random *r, float deviation, float *x, size_t n);
 
 /* A number in [0, below), below >= 1, drawn from block `block`; bias below 2^-32 * below. */
