@@ -205,13 +205,15 @@ static void check_engine(const struct allreduce *a, enum progress progress, size
 static void every_algorithm_sums_exactly_and_sends_what_was_predicted(void **state)
 {
     (void)state;
-    static const size_t sizes[] = { 0, 1, 2, 5, 64, 1000, 4097, 100003 }, segments_B[] = { 1000, 65536 };
+    static const struct {
+        size_t n, segment_B;
+    } cases[] = { { 0, 64 },    { 1, 64 },     { 2, 64 },      { 5, 4 },         { 5, 64 },         { 64, 100 },
+                  { 1000, 40 }, { 4097, 996 }, { 4097, 8192 }, { 100003, 9996 }, { 100003, 65536 }, { 100003, 1 << 20 } };
     for (size_t a = 0; allreduces[a]; a++)
         for (int progress = PROGRESS_NONE; progress <= PROGRESS_THREAD; progress++)
-            for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-                for (size_t g = 0; g < 2; g++)
-                    if (progress != PROGRESS_THREAD || !job_is_simulated())
-                        check_engine(allreduces[a], (enum progress)progress, sizes[s], segments_B[g]);
+            for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+                if (progress != PROGRESS_THREAD || !job_is_simulated())
+                    check_engine(allreduces[a], (enum progress)progress, cases[c].n, cases[c].segment_B);
 }
 
 static void all_ranks_get_the_same_bits(void **state)
