@@ -4,7 +4,6 @@
  *
  * The bias is laid into y before the product, which then adds to it: one pass over y less than adding it afterwards.
  */
-#include <stddef.h>
 #include <string.h>
 
 #include "kernels/layers.h"
@@ -13,15 +12,10 @@
 
 enum { ROWS_AT_ONCE = 8 }; /* rows summed per visit of db, whose loads and stores would otherwise cost as much as dy's */
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 static void add_column_sums(float *db, const float *dy, size_t rows, size_t out)
 {
     for (size_t r0 = 0; r0 < rows; r0 += ROWS_AT_ONCE) {
-        const size_t r1 = smaller(r0 + ROWS_AT_ONCE, rows);
+        const size_t r1 = rows - r0 < ROWS_AT_ONCE ? rows : r0 + ROWS_AT_ONCE;
         for (size_t i = 0; i < out; i += LANES) {
             const size_t m = vec_count(out, i);
             vec sum = vec_load_some(db + i, m, 0);

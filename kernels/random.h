@@ -32,7 +32,7 @@ void random_uniform(const struct random *r, float *x, size_t n);
 /* x[i], i < n <= 2^34: normal with mean 0 and standard deviation `deviation` (Box-Muller). x[i] depends on r and i alone. */
 void random_normal(const struct random *r, float deviation, float *x, size_t n);
 
-/* A number in [0, below), below >= 1, drawn from block `block`; bias below 2^-32 * below. */
+/* A number in [0, below), below >= 1, drawn from block `block`; bias below 2^-64 * below. */
 uint64_t random_below(const struct random *r, uint32_t block, uint64_t below);
 
 /* Where index i of 0..n-1 goes in a random permutation of n: a keyed bijection (Feistel network over Philox, walking cycles),
