@@ -177,7 +177,7 @@ static void rules_between_keys_name_what_would_fit(void **state)
           "batch.micro = 1, 3, 9)" },
         { "{\"batch\": {\"global\": 3, \"micro\": 1}}",
           { 0 },
-          "x.json: batch.global = 3 is not a multiple of batch.micro 1 x parallel.data 8 (fits: batch.global = 8)" },
+          "x.json: batch.global = 12 is not a multiple of batch.micro 1 x parallel.data 8 (fits: batch.global = 8 or 16)" },
         { "{\"exchange\": {\"bucket_B\": 5}}",
           { 0 },
           "x.json: exchange.bucket_B = 5, exchange.segment_B = 1048576 (both must be multiples of 4)" },
@@ -290,7 +290,7 @@ static void what_is_printed_reads_back_to_the_same_bits(void **state)
     (void)state;
     struct config c, again;
     const struct row row = {
-        .text = "{\"why\": \"a \\\"b\\\" \\u0001 \xc3\xa9\", \"optimizer\": {\"learning_rate\": 0.30000000000000004}}"
+        .text = "{\"why\": \"a \\\"b\\\" \\n\\u0001 \xc3\xa9\", \"optimizer\": {\"learning_rate\": 0.30000000000000004}}"
     };
     assert_int_equal(parse(&c, &row), STATUS_OK);
     char *text = printed(&c);
