@@ -175,7 +175,7 @@ static void rules_between_keys_name_what_would_fit(void **state)
           { 0 },
           "x.json: batch.global = 72 is not a multiple of batch.micro 8 x parallel.data 8 (fits: batch.global = 64 or 128, or "
           "batch.micro = 1, 3, 9)" },
-        { "{\"batch\": {\"global\": 3, \"micro\": 1}}",
+        { "{\"batch\": {\"global\": 12, \"micro\": 1}}",
           { 0 },
           "x.json: batch.global = 12 is not a multiple of batch.micro 1 x parallel.data 8 (fits: batch.global = 8 or 16)" },
         { "{\"exchange\": {\"bucket_B\": 5}}",
