@@ -27,6 +27,9 @@
 enum { SLOTS = 4, ALIGNMENT_B = 64, SEGMENT_MAX_B = 1 << 30 };
 _Static_assert(2 * SLOTS <= FABRIC_WAIT_MAX, "a send and a receive of every slot can be waited for");
 
+/* Whether to ask the fabric about each message, which costs, and costs virtual time too; after sleeping it is known. */
+enum asking { DO_NOT_ASK, ASK };
+
 struct slot {
     struct operation *op; /* NULL: free */
     size_t at, n;         /* the segment */
@@ -81,11 +84,16 @@ static bool overlap(const struct step *step)
     return send < recv + step->recv_B && recv < send + step->send_B;
 }
 
-/* One look at the round's messages; true if something changed. */
-static bool look(struct engine *e, struct slot *s)
+static bool is_done(struct engine *e, fabric_request *r, enum asking asking)
 {
-    bool received = s->receiving && fabric_test(e->fabric, &s->recv);
-    bool sent = s->sending && fabric_test(e->fabric, &s->send);
+    return asking == ASK ? fabric_test(e->fabric, r) : fabric_is_done(r);
+}
+
+/* One look at the round's messages; true if something changed. */
+static bool look(struct engine *e, struct slot *s, enum asking asking)
+{
+    bool received = s->receiving && is_done(e, &s->recv, asking);
+    bool sent = s->sending && is_done(e, &s->send, asking);
     s->receiving &= !received;
     s->sending &= !sent;
     if (s->adding && !s->receiving && !(s->sending && overlap(&s->step))) { /* the message being sent must stay as it is */
@@ -102,10 +110,10 @@ static void finish(struct engine *e, struct operation *op)
 }
 
 /* Plays the slot's segment as far as it goes; true if something changed. */
-static bool advance(struct engine *e, struct slot *s)
+static bool advance(struct engine *e, struct slot *s, enum asking asking)
 {
     struct operation *op = s->op;
-    bool moved = look(e, s);
+    bool moved = look(e, s, asking);
     while (!s->receiving && !s->sending) {
         if (++s->round == op->rounds) {
             s->op = NULL;
@@ -114,7 +122,7 @@ static bool advance(struct engine *e, struct slot *s)
             return true;
         }
         begin_round(e, s);
-        moved |= look(e, s);
+        moved |= look(e, s, asking);
     }
     return moved;
 }
@@ -137,14 +145,14 @@ static bool deal(struct engine *e)
     return true;
 }
 
-static bool play(struct engine *e)
+static bool play(struct engine *e, enum asking asking)
 {
     bool moved = false;
     while (deal(e))
         moved = true;
     for (int i = 0; i < SLOTS; i++)
         if (e->slots[i].op)
-            moved |= advance(e, &e->slots[i]);
+            moved |= advance(e, &e->slots[i], asking);
     return moved;
 }
 
@@ -187,7 +195,7 @@ static void *thread_main(void *engine)
             pthread_cond_wait(&e->wake, &e->mutex);
             continue;
         }
-        play(e);
+        play(e, ASK);
         pthread_mutex_unlock(&e->mutex);
         do
             sched_yield();
@@ -377,14 +385,14 @@ void engine_start(struct engine *e, struct operation *op)
 void engine_poll(struct engine *e)
 {
     if (e->progress == PROGRESS_POLL && e->in_flight)
-        play(e);
+        play(e, ASK);
 }
 
 void engine_wait(struct engine *e, struct operation *op)
 {
     lock(e);
     while (op->segments_done < op->segments)
-        if (!play(e))
+        if (!play(e, DO_NOT_ASK))
             sleep_until_message(e);
     unlock(e);
 }

@@ -15,7 +15,7 @@
 #include "kernels/key.h"
 
 typedef struct {
-    MPI_Request mpi;
+    MPI_Request mpi; /* null: done, and known to be */
 } fabric_request;
 
 enum { FABRIC_WAIT_MAX = 16 };
@@ -30,7 +30,7 @@ struct fabric_ops {
     void (*start_recv)(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r);
     /* x[n] summed over all ranks in place by the library's own algorithm; every rank starts these in the same order. OPTIONAL. */
     void (*start_sum)(struct fabric *f, float *x, size_t n, fabric_request *r);
-    bool (*test)(struct fabric *f, fabric_request *r); /* true: done, *r is null again; a null request is done */
+    bool (*test)(struct fabric *f, fabric_request *r); /* true: done, *r is null again */
     /* Sleeps until one or more of r[0..n) are done, which are null afterwards. OPTIONAL: else they are tested in turn. */
     void (*wait_any)(struct fabric *f, fabric_request *const *r, int n);
     double (*now_s)(struct fabric *f); /* wall or virtual clock, seconds */
@@ -59,6 +59,8 @@ void fabric_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, 
  * ops->start_sum. */
 void fabric_sum(struct fabric *f, float *x, size_t n, fabric_request *r);
 bool fabric_test(struct fabric *f, fabric_request *r);
+/* Without asking: whether a test or wait has already found it done. */
+bool fabric_is_done(const fabric_request *r);
 void fabric_wait(struct fabric *f, fabric_request *r);
 /* Returns when at least one of the requests (1 <= n <= FABRIC_WAIT_MAX, none of them null) is done. */
 void fabric_wait_any(struct fabric *f, fabric_request *const *r, int n);

@@ -60,7 +60,7 @@ static void start_sum(struct fabric *f, float *x, size_t n, fabric_request *r)
 static bool test(struct fabric *f, fabric_request *r)
 {
     (void)f;
-    int done = true; /* SMPI leaves it alone for a null request */
+    int done;
     MPI_Test(&r->mpi, &done, MPI_STATUS_IGNORE);
     return done;
 }
