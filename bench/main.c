@@ -11,6 +11,7 @@
 
 #include "bench/blas_kernel.h"
 #include "bench/explain.h"
+#include "bench/interrupt.h"
 #include "bench/report.h"
 #include "collectives/audit.h"
 #include "kernels/matmul.h"
@@ -46,8 +47,7 @@ static const struct option table[] = {
 };
 enum { OPTIONS = sizeof table / sizeof table[0] };
 
-/* ---- options ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- options ------------------------------------------------------------------------------------------------------------- */
 
 static const struct option *find_option(const char *word, size_t length)
 {
@@ -127,8 +127,7 @@ static status answer(const struct options *o, bool prints, bool *done)
     return STATUS_OK;
 }
 
-/* ---- the experiment -----------------------------------------------------------------------------------------------------------
- */
+/* ---- the experiment ------------------------------------------------------------------------------------------------------ */
 
 /* Collective. Rank 0's config file on every rank, parsed and settled. */
 static status load_config(const struct job *job, const struct options *o, struct config *c)
@@ -174,14 +173,33 @@ static status write_result(struct session *s)
     return STATUS_OK;
 }
 
+/* Local, rank 0, on the thread of interrupt.h, as are the last words: the other ranks may be gone. */
+static bool prepare_last_words(void *session)
+{
+    struct session *s = session;
+    return s->run.stepping && s->run.samples.steps > 0 && report_interrupted(&s->report, &s->run, s->file) == STATUS_OK;
+}
+
+static void last_words(void *session)
+{
+    struct session *s = session;
+    if (result_show(s->file) == STATUS_OK)
+        fprintf(stderr, "dmlbench: interrupted; what was measured until then is in %s\n", result_path(s->file));
+}
+
 /* Collective. The result's place is opened first, so that a missing right is found before the training and not after. */
 static status run_and_report(struct session *s)
 {
     const bool writes = s->job.rank == 0;
     TRY(status_agree(writes ? result_open(&s->file, s->options.out, &s->config) : STATUS_OK, s->job.world));
-    s->run = (struct run){ .config = &s->config, .job = &s->job, .quiet = s->options.quiet, .audited = s->options.audit };
+    s->run.config = &s->config;
+    s->run.job = &s->job;
+    s->run.quiet = s->options.quiet;
+    s->run.audited = s->options.audit;
     const status outcome = run_experiment(&s->run);
     s->reported = s->run.trainer.config != NULL;
+    if (writes)
+        interrupt_end();
     if (s->reported)
         report_gather(&s->report, &s->run, outcome);
     run_finish(&s->run);
@@ -229,14 +247,26 @@ static bool first_rank(void)
     return true;
 }
 
+/* Local. Rank 0 has last words; the other ranks just end when told to. */
+static status start(struct session *s, int argc, char **argv)
+{
+    TRY(report_start(&s->report, argc, argv));
+    if (s->job.rank == 0 && !job_is_simulated())
+        return interrupt_watch(prepare_last_words, last_words, s);
+    interrupt_unblock();
+    return STATUS_OK;
+}
+
 static status run_session(struct session *s, int argc, char **argv)
 {
     blas_kernel_choose(argv);
     matmul_single_thread();
     if (s->options.audit)
         audit_prepare();
+    if (!job_is_simulated())
+        interrupt_block();
     job_open(&s->job, &argc, &argv);
-    status outcome = status_agree(report_start(&s->report, argc, argv), s->job.world);
+    status outcome = status_agree(start(s, argc, argv), s->job.world);
     if (outcome == STATUS_OK)
         outcome = experiment(s);
     const bool first = s->job.rank == 0;

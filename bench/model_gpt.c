@@ -53,8 +53,7 @@ static float *take(float **arena, size_t n)
     return x;
 }
 
-/* ---- embedding ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- embedding ----------------------------------------------------------------------------------------------------------- */
 
 enum { TOKEN, POSITION };
 
@@ -75,8 +74,7 @@ static void embedding_layer_weight_grad(const struct layer *l, struct pass *p)
     embedding_weight_grad(p->grads + l->at[TOKEN], p->grads + l->at[POSITION], p->symbols, p->dout, s.B, s.T, s.C);
 }
 
-/* ---- block --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- block --------------------------------------------------------------------------------------------------------------- */
 
 enum { NORM1_GAIN, NORM1_BIAS, QKV, QKV_BIAS, PROJ, PROJ_BIAS, NORM2_GAIN, NORM2_BIAS, FC, FC_BIAS, OUT, OUT_BIAS };
 
@@ -186,8 +184,7 @@ static void block_weight_grad(const struct layer *l, struct pass *p)
     layernorm_weight_grad(g + l->at[NORM1_GAIN], g + l->at[NORM1_BIAS], k.dnorm1, p->in, b.mean1, b.rstd1, s.R, s.C);
 }
 
-/* ---- head ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- head ---------------------------------------------------------------------------------------------------------------- */
 
 enum { NORM_GAIN, NORM_BIAS, HEAD };
 
@@ -238,8 +235,7 @@ static void head_weight_grad(const struct layer *l, struct pass *p)
     layernorm_weight_grad(p->grads + l->at[NORM_GAIN], p->grads + l->at[NORM_BIAS], dnorm, p->in, h.mean, h.rstd, s.R, s.C);
 }
 
-/* ---- the model ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- the model ----------------------------------------------------------------------------------------------------------- */
 
 static const struct layer_kind embedding_kind = { embedding_layer_forward, embedding_layer_input_grad,
                                                   embedding_layer_weight_grad };

@@ -78,8 +78,7 @@ status report_start(struct report *r, int argc, char **argv)
     return r->command ? environment_read(&r->environment) : status_fail(STATUS_FAILED, "no memory for the command line");
 }
 
-/* ---- gathering ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- gathering ----------------------------------------------------------------------------------------------------------- */
 
 static void fill_sent(const struct run *run, double *sent)
 {
@@ -112,6 +111,7 @@ static const double *gather(struct report *r, const struct run *run)
     const size_t ranks = (size_t)job->ranks, steps = (size_t)run->samples.steps;
     double sent[SENT_COUNT];
     fill_sent(run, sent);
+    r->ranks = ranks;
     if (job->rank == 0)
         r->storage = job_allocate(job, ranks * (SENT_COUNT + (1 + PHASE_COUNT) * steps) * sizeof(double));
     double *at = r->storage;
@@ -129,23 +129,22 @@ static const double *gather(struct report *r, const struct run *run)
     return all;
 }
 
-static double over_ranks(const struct run *run, const double *sent, int field)
+static double over_ranks(const struct report *r, const double *sent, int field)
 {
     double sum = 0;
-    for (int r = 0; r < run->job->ranks; r++)
-        sum += sent[r * SENT_COUNT + field];
+    for (size_t i = 0; i < r->ranks; i++)
+        sum += sent[i * SENT_COUNT + (size_t)field];
     return sum;
 }
 
-/* ---- the parts of the result --------------------------------------------------------------------------------------------------
- */
+/* ---- the parts of the result --------------------------------------------------------------------------------------------- */
 
-static void fill_run(struct report *r, const struct run *run, status outcome)
+static void fill_run(struct report *r, const struct run *run, status outcome, const char *why)
 {
     struct result *out = &r->result;
     utc_now(r->end_utc);
     out->run.status = outcome == STATUS_OK ? "ok" : outcome == STATUS_CHECK ? "check" : "failed";
-    out->run.why = outcome == STATUS_OK ? "" : status_message();
+    out->run.why = why;
     out->run.exit_code = outcome;
     out->run.start_utc = r->start_utc;
     out->run.end_utc = r->end_utc;
@@ -167,15 +166,15 @@ static void fill_run(struct report *r, const struct run *run, status outcome)
              ((unsigned)(h.low64 >> 48) & 0x3fff) | 0x8000, (unsigned long long)h.low64 & 0xffffffffffff);
 }
 
-static void fill_platform(struct report *r, const struct run *run)
+static void fill_platform(struct report *r)
 {
     struct environment *e = &r->result.platform;
     *e = r->environment;
     e->hosts = 0;
     int here = 0;
-    for (int i = 0; i < run->job->ranks; i++) {
+    for (size_t i = 0; i < r->ranks; i++) {
         int earlier = 0;
-        for (int j = 0; j < i; j++)
+        for (size_t j = 0; j < i; j++)
             earlier += !strcmp(r->hosts[i], r->hosts[j]);
         e->hosts += earlier == 0;
         here += !strcmp(r->hosts[i], r->hosts[0]);
@@ -185,9 +184,9 @@ static void fill_platform(struct report *r, const struct run *run)
     e->synchronisation = "one barrier before the first step; later steps meet in the exchange";
 }
 
-static void fill_ranks(struct report *r, const struct run *run, const double *sent, struct rank_row *rows)
+static void fill_ranks(struct report *r, const double *sent, struct rank_row *rows)
 {
-    for (int i = 0; i < run->job->ranks; i++) {
+    for (size_t i = 0; i < r->ranks; i++) {
         const double *s = sent + i * SENT_COUNT;
         rows[i] = (struct rank_row){
             .host = r->hosts[i],
@@ -203,7 +202,7 @@ static void fill_ranks(struct report *r, const struct run *run, const double *se
         };
     }
     r->result.ranks = rows;
-    r->result.n_ranks = (size_t)run->job->ranks;
+    r->result.n_ranks = r->ranks;
 }
 
 static void fill_work(struct result *out, const struct run *run)
@@ -227,10 +226,11 @@ static void fill_work(struct result *out, const struct run *run)
     snprintf(out->data.xxh3, sizeof out->data.xxh3, "%016llx", (unsigned long long)t->data.hash);
 }
 
-static void fill_samples(struct result *out, const struct run *run, bool *warmup)
+static void fill_samples(struct report *r, const struct run *run, bool *warmup)
 {
+    struct result *out = &r->result;
+    out->samples.ranks = r->ranks;
     out->samples.steps = (size_t)run->samples.steps;
-    out->samples.ranks = (size_t)run->job->ranks;
     out->samples.warmup_steps = fmin((double)run->samples.warmup_steps, (double)run->samples.steps);
     out->samples.measured_steps = (double)run->samples.steps - out->samples.warmup_steps;
     out->samples.loss = run->samples.loss;
@@ -257,9 +257,9 @@ static void fill_comm(struct report *r, const struct run *run, const double *sen
             .algorithm = gradient ? plan.algorithm : allreduce_doubling.member.name,
             .calls = sent[at + LEDGER_CALLS],
             .logical_B = sent[at + LEDGER_LOGICAL],
-            .messages = over_ranks(run, sent, at + LEDGER_MESSAGES),
-            .wire_B_counted = unknown ? NAN : over_ranks(run, sent, at + LEDGER_COUNTED),
-            .wire_B_predicted = maybe(unknown ? NAN : over_ranks(run, sent, at + LEDGER_PREDICTED),
+            .messages = over_ranks(r, sent, at + LEDGER_MESSAGES),
+            .wire_B_counted = unknown ? NAN : over_ranks(r, sent, at + LEDGER_COUNTED),
+            .wire_B_predicted = maybe(unknown ? NAN : over_ranks(r, sent, at + LEDGER_PREDICTED),
                                       "the MPI library does not say what its own allreduce sends"),
             .wire_B_measured = maybe(NAN, unaudited),
         };
@@ -326,7 +326,7 @@ static void fill_metrics(struct report *r, const struct run *run, const double *
     struct result *out = &r->result;
     fill_times(out, work);
     fill_overlap(out, run, work);
-    const double flop = out->model.flop_forward + out->model.flop_backward, peak = over_ranks(run, sent, SENT_SGEMM);
+    const double flop = out->model.flop_forward + out->model.flop_backward, peak = over_ranks(r, sent, SENT_SGEMM);
     const char *no_peak = job_is_simulated() ? "simulated time has no sgemm rate" : "not measured";
     out->metrics.sgemm_flop_per_s = maybe(peak, no_peak);
     out->metrics.mfu_frac = maybe(flop / out->metrics.step_s.median / peak, isfinite(peak) ? "no step was measured" : no_peak);
@@ -335,15 +335,16 @@ static void fill_metrics(struct report *r, const struct run *run, const double *
         out->metrics.peak_rss_B = fmax(out->metrics.peak_rss_B, out->ranks[i].peak_rss_B);
 }
 
-static void fill_correctness(struct result *out, const struct run *run)
+static void fill_correctness(struct report *r, const struct run *run)
 {
+    struct result *out = &r->result;
     const struct samples *s = &run->samples;
     out->correctness.loss_first = s->steps ? s->loss[0] : NAN;
     out->correctness.loss_last = s->steps ? s->loss[s->steps - 1] : NAN;
     out->correctness.replicas_identical = run->replicas_identical;
     out->correctness.gradient_max_rel_err = maybe(run->gradient_error, "measure.verify is false");
-    snprintf(out->correctness.parameter_hash, sizeof out->correctness.parameter_hash, "%016llx",
-             (unsigned long long)run->parameter_hash);
+    snprintf(r->parameter_hash, sizeof r->parameter_hash, "%016llx", (unsigned long long)run->parameter_hash);
+    out->correctness.parameter_hash = run->compared ? r->parameter_hash : NULL;
 }
 
 static void fill_interference(struct report *r, const struct run *run)
@@ -383,24 +384,55 @@ static void fill_warnings(struct report *r, const struct run *run)
         warn(r, "the machine was busy before the run (load %.1f on %g cores)", run->before.load, out->platform.cores);
 }
 
+/* Everything but the bytes; `sent` and the matrices of the samples are in place. */
+static void fill(struct report *r, const struct run *run, const double *sent, status outcome, const char *why)
+{
+    const size_t steps = (size_t)run->samples.steps;
+    double *work = job_allocate(run->job, 4 * steps * sizeof *work + 1);
+    fill_run(r, run, outcome, why);
+    fill_platform(r);
+    fill_ranks(r, sent, job_allocate(run->job, r->ranks * sizeof(struct rank_row)));
+    fill_work(&r->result, run);
+    fill_samples(r, run, job_allocate(run->job, steps * sizeof(bool) + 1));
+    fill_metrics(r, run, sent, work);
+    fill_correctness(r, run);
+    fill_interference(r, run);
+    free(work);
+}
+
 void report_gather(struct report *r, const struct run *run, status outcome)
 {
     const double *sent = gather(r, run);
     if (run->job->rank)
         return;
-    const size_t steps = (size_t)run->samples.steps, ranks = (size_t)run->job->ranks;
-    double *work = job_allocate(run->job, 4 * steps * sizeof *work + 1);
-    fill_run(r, run, outcome);
-    fill_platform(r, run);
-    fill_ranks(r, run, sent, job_allocate(run->job, ranks * sizeof(struct rank_row)));
-    fill_work(&r->result, run);
-    fill_samples(&r->result, run, job_allocate(run->job, steps * sizeof(bool) + 1));
+    fill(r, run, sent, outcome, outcome == STATUS_OK ? "" : status_message());
     fill_comm(r, run, sent, job_allocate(run->job, PURPOSE_COUNT * sizeof(struct comm_row)));
-    fill_metrics(r, run, sent, work);
-    fill_correctness(&r->result, run);
-    fill_interference(r, run);
     fill_warnings(r, run);
-    free(work);
+}
+
+status report_interrupted(const struct report *whole, const struct run *run, struct result_file *file)
+{
+    struct report r = *whole; /* the run may go on after all */
+    double sent[SENT_COUNT];
+    const char *host = r.environment.host, *cpuset = r.environment.cpuset, *no_totals = "the ranks' counts were not gathered";
+    char why[128];
+    snprintf(why, sizeof why, "interrupted after step %lld: the job was told to end, or a rank has died",
+             (long long)run->samples.steps - 1);
+    r.ranks = 1;
+    r.hosts = (char **)&host;
+    r.cpusets = (char **)&cpuset;
+    fill_sent(run, sent);
+    r.result.samples.step_s = run->samples.step_s;
+    memcpy(r.result.samples.phase_s, run->samples.phase_s, sizeof run->samples.phase_s);
+    fill(&r, run, sent, STATUS_FAILED, why);
+    r.result.comm_total.wire_B_predicted = r.result.comm_total.wire_B_measured = maybe(NAN, no_totals);
+    r.result.comm_total.wire_B_counted = NAN;
+    r.result.warnings = r.warnings;
+    warn(&r, "interrupted: the samples are those of rank 0 alone");
+    const status s = result_prepare(file, &r.result);
+    free(r.result.ranks);
+    free(r.result.samples.warmup);
+    return s;
 }
 
 void report_audit(struct report *r, double measured_B, const char *why)

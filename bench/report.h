@@ -16,6 +16,8 @@ struct report {
     const char *warnings[REPORT_WARNINGS_MAX];
     char warning_text[REPORT_WARNINGS_MAX][REPORT_WARNING_BYTES];
     char **hosts, **cpusets;
+    char parameter_hash[17];
+    size_t ranks;    /* whose samples are here: all, or one when the run was interrupted */
     double *storage; /* all numbers that came from the ranks */
 };
 
@@ -23,6 +25,8 @@ struct report {
 status report_start(struct report *r, int argc, char **argv);
 /* Collective. Gathers everything to rank 0 and fills r->result there; `outcome` is the run's agreed status. */
 void report_gather(struct report *r, const struct run *run, status outcome);
+/* Local, rank 0. Prepares in `file` the result of a run that may not get to its end, from this rank's samples alone. */
+status report_interrupted(const struct report *r, const struct run *run, struct result_file *file);
 /* Local, rank 0, of an audited run after MPI has ended: what Open MPI's monitoring counted; NaN and why where it could not. */
 void report_audit(struct report *r, double measured_B, const char *why);
 void report_free(struct report *r);

@@ -81,7 +81,7 @@ struct result {
     } metrics;
     struct {
         double loss_first, loss_last;
-        char parameter_hash[17];
+        const char *parameter_hash; /* NULL: the run did not get to its end */
         bool replicas_identical;
         struct maybe gradient_max_rel_err;
     } correctness;
@@ -99,6 +99,9 @@ struct result_file;
 status result_open(struct result_file **f, const char *path, const struct config *c);
 /* Local. Writes everything and makes it visible under its name; no space, no right: a sentence, and nothing half-written stays. */
 status result_commit(struct result_file *f, const struct result *r);
+/* Its two halves: what is written can be written anew as long as it is not shown. */
+status result_prepare(struct result_file *f, const struct result *r);
+status result_show(struct result_file *f);
 void result_discard(struct result_file *f); /* also after result_commit; NULL: nothing to do */
 const char *result_path(const struct result_file *f);
 

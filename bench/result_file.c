@@ -114,6 +114,8 @@ const char *result_path(const struct result_file *f)
 
 static status write_text(struct result_file *f, const struct result *r)
 {
+    if (lseek(f->fd, 0, SEEK_SET) != 0 || ftruncate(f->fd, 0) != 0) /* it may hold what an earlier call prepared */
+        return refuse(f->path, "the result cannot be written", errno);
     int fd = dup(f->fd);
     FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
     if (!out)
@@ -147,7 +149,7 @@ static status next_name(struct result_file *f, int n)
     return STATUS_OK;
 }
 
-static status make_visible(struct result_file *f)
+status result_show(struct result_file *f)
 {
     int error = give_name(f, f->path);
     for (int n = 2; error == EEXIST && f->own_name; n++) {
@@ -158,13 +160,17 @@ static status make_visible(struct result_file *f)
 }
 
 /* A limit on file sizes shall be an error of write, not the end of the process. */
-status result_commit(struct result_file *f, const struct result *r)
+status result_prepare(struct result_file *f, const struct result *r)
 {
     struct sigaction before, ignore = { .sa_handler = SIG_IGN };
     sigaction(SIGXFSZ, &ignore, &before);
     status s = write_text(f, r);
-    if (s == STATUS_OK)
-        s = make_visible(f);
     sigaction(SIGXFSZ, &before, NULL);
     return s;
+}
+
+status result_commit(struct result_file *f, const struct result *r)
+{
+    TRY(result_prepare(f, r));
+    return result_show(f);
 }

@@ -11,8 +11,7 @@
 #include "kernels/matmul.h"
 #include "kernels/random.h"
 
-/* ---- set up -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- set up -------------------------------------------------------------------------------------------------------------- */
 
 static status allocate_samples(struct samples *s, int64_t steps)
 {
@@ -35,8 +34,7 @@ static status set_up(struct run *r)
     return trainer_open(&r->trainer, c, r->job->world);
 }
 
-/* ---- verify -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- verify -------------------------------------------------------------------------------------------------------------- */
 
 static status verify(struct run *r)
 {
@@ -51,8 +49,7 @@ static status verify(struct run *r)
     return status_agree(s, r->job->world);
 }
 
-/* ---- the machine's own speed --------------------------------------------------------------------------------------------------
- */
+/* ---- the machine's own speed --------------------------------------------------------------------------------------------- */
 
 enum { SGEMM_N = 512 };
 #define SGEMM_S 0.1
@@ -79,8 +76,7 @@ static double sgemm_rate(struct run *r)
     return flop / spent_s;
 }
 
-/* ---- warm up and time ---------------------------------------------------------------------------------------------------------
- */
+/* ---- warm up and time ---------------------------------------------------------------------------------------------------- */
 
 static double run_step(struct run *r, int64_t step)
 {
@@ -105,7 +101,8 @@ static status run_steps(struct run *r)
     progress_line_start(&line, steps, !r->quiet && r->job->rank == 0);
     status s = STATUS_OK;
     job_barrier(r->job);
-    r->before = usage_now();
+    r->before = r->after = usage_now();
+    r->stepping = true;
     for (int64_t step = 0; step < steps && s == STATUS_OK; step++) {
         const double loss = run_step(r, step);
         if (!isfinite(loss))
@@ -134,13 +131,13 @@ static void time_exchange_alone(struct run *r)
     r->exchange_alone_s = statistic_of(alone_s, REPEATS, sorted).median;
 }
 
-/* ---- reduce -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- reduce -------------------------------------------------------------------------------------------------------------- */
 
 static status check_replicas(struct run *r)
 {
     r->parameter_hash = verify_parameter_hash(&r->trainer);
     r->replicas_identical = job_same(r->job, r->parameter_hash);
+    r->compared = true;
     return r->replicas_identical
                ? STATUS_OK
                : status_fail(STATUS_CHECK, "the replicas' parameters differ after %lld steps", (long long)r->samples.steps);

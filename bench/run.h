@@ -2,6 +2,8 @@
 #ifndef DMLBENCH_BENCH_RUN_H
 #define DMLBENCH_BENCH_RUN_H
 
+#include <stdatomic.h>
+
 #include "bench/environment.h"
 #include "bench/train.h"
 #include "collectives/job.h"
@@ -26,7 +28,8 @@ struct run {
     struct ledger ledger;       /* of the steps */
     struct usage before, after; /* the steps */
     uint64_t parameter_hash;
-    bool replicas_identical;
+    bool replicas_identical, compared; /* compared: the end was reached */
+    atomic_bool stepping;              /* the set-up is done, and samples are being taken */
 };
 
 /* Collective. Runs everything. STATUS_OK, STATUS_CHECK (a check failed) or STATUS_FAILED (a loss that is not finite): what was

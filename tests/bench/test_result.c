@@ -43,6 +43,7 @@ static struct config config;
 static struct result result;
 static struct rank_row ranks[RANKS];
 static const char *warnings[] = { "8 ranks share 2 cores" };
+static struct comm_row comm[] = { { .name = "gradient", .group = "data", .op = "allreduce", .algorithm = "ring" } };
 static const struct variable variables[] = { { "OMP_NUM_THREADS", "1" } };
 
 static double *numbers(size_t n, double first, double step)
@@ -108,7 +109,7 @@ static void fill_numbers(void)
     result.correctness.gradient_max_rel_err = (struct maybe){ 1.2e-6, NULL };
     result.parallelism.data = RANKS;
     result.parallelism.pipeline = result.parallelism.tensor = 1;
-    result.parallelism.micro_batches = RANKS;
+    result.parallelism.micro_batches = 1;
     result.parallelism.global_batch = 64;
     result.parallelism.micro_batch = 8;
 }
@@ -126,16 +127,19 @@ static int set_up(void **state)
     (void)state;
     if (config_parse(&config, "demo.json", "{}", ".", NULL, 0) || config_settle(&config, RANKS))
         return 1;
-    result = (struct result){ .config = &config, .ranks = ranks, .n_ranks = RANKS, .warnings = warnings, .n_warnings = 1 };
+    result = (struct result){
+        .config = &config, .ranks = ranks, .n_ranks = RANKS, .warnings = warnings, .n_warnings = 1, .comm = comm, .n_comm = 1
+    };
     result.platform.variables = variables;
     result.platform.n_variables = 1;
+    comm[0].wire_B_predicted = comm[0].wire_B_measured = (struct maybe){ NAN, "not known" };
     for (int i = 0; i < RANKS; i++)
         ranks[i].host = "host";
     fill_texts(result_fields, &result);
     result.run.status = "ok";
     result.run.why = "";
     config_hash(&config, result.config_sha256);
-    strcpy(result.correctness.parameter_hash, "0123456789abcdef");
+    result.correctness.parameter_hash = "0123456789abcdef";
     fill_samples(STEPS);
     fill_numbers();
     return 0;
@@ -464,8 +468,8 @@ static void the_summary_is_what_a_person_needs(void **state)
 {
     (void)state;
     static const char expected[] = "demo: gpt on synthetic, 834 k parameters, adamw, 8 ranks\n"
-                                   "  batch        64 samples a step, in 8 micro-batches of 8 on 8 replicas\n"
-                                   "  exchange     ring, compressor none, reduction fast\n"
+                                   "  batch        64 samples a step: 8 replicas x 1 micro-batches x 8\n"
+                                   "  exchange     allreduce by ring, compressor none\n"
                                    "  loss         5.5000 -> 4.4000 nats (floor unknown)\n"
                                    "  throughput   1255 samples/s (median of 10; 95 % interval 1220 samples/s .. 1290 samples/s)\n"
                                    "  step         56.5 ms (median of 10; 95 % interval 53.0 ms .. 60.0 ms)\n"
@@ -482,6 +486,24 @@ static void the_summary_is_what_a_person_needs(void **state)
                                    "  result       results/demo.json\n";
     char *text = as_text(print_summary);
     assert_string_equal(text, expected);
+    free(text);
+}
+
+static void the_summary_of_a_failed_run_says_what_it_did_not_get_to(void **state)
+{
+    (void)state;
+    static const char *const lines[] = { "  status       failed: no luck\n", "  step         - (no step was measured)\n",
+                                         "  MFU          - (no step was measured)\n",
+                                         "  replicas     - (not compared: the run did not get to its end)\n" };
+    result.run.status = "failed";
+    result.run.why = "no luck";
+    result.run.exit_code = STATUS_FAILED;
+    result.metrics.step_s = statistic(NULL, 0);
+    result.metrics.mfu_frac = (struct maybe){ NAN, "no step was measured" };
+    result.correctness.parameter_hash = NULL;
+    char *text = as_text(print_summary);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        assert_non_null(strstr(text, lines[i]));
     free(text);
 }
 
@@ -503,6 +525,7 @@ int main(void)
         IN_FOLDER(no_space_is_a_sentence_and_leaves_nothing),
         IN_FOLDER(mutated_results_are_refused_by_name),
         WITH_RESULT(the_summary_is_what_a_person_needs),
+        WITH_RESULT(the_summary_of_a_failed_run_says_what_it_did_not_get_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,121 @@
+"""Every mistake ends every rank within seconds, with one sentence that names it."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import unittest
+
+from program import BUILD, TINY, InFolder
+
+
+class BadInput(InFolder):
+    def test_each_mistake_is_one_sentence_and_exit_code_2(self):
+        self.write("broken.json", '{\n  "name": "x",\n  "seed": 1,,\n}')
+        self.write("empty.txt", "")
+        bytes_of = """--config tiny.json --set model.vocabulary=256 --set 'data={"name":"bytes","path":"%s"}'"""
+        mistakes = [
+            ("", ("--config",)),
+            ("--confg tiny.json", ("--confg", "no such option")),
+            ("--config", ("--config", "needs a value")),
+            ("--config nowhere.json", ("nowhere.json",)),
+            ("--config broken.json", ("broken.json", "line 3", "column")),
+            ("--config tiny.json --set batch.mirco=2", ("batch.mirco", "batch.micro")),
+            ("--config tiny.json --set seed=one", ("seed", "one")),
+            ("--config tiny.json --set batch.global=0", ("batch.global", "0", "1 ..")),
+            ("--config tiny.json --set optimizer.learning_rate=-1", ("optimizer.learning_rate", "-1")),
+            ("--config tiny.json --set exchange.allreduce=rign", ("rign", "ring")),
+            ("--config tiny.json --set parallel.data=5", ("parallel.data", "5", "3")),
+            ("--config tiny.json --set batch.global=50", ("batch.global", "50", "48 or 54")),
+            ("--config tiny.json --set model.heads=5", ("model.hidden", "model.heads")),
+            ("--config tiny.json --set exchange.error_feedback=true", ("exchange.error_feedback", "none")),
+            (bytes_of % "nowhere.txt", ("data.path", "nowhere.txt")),
+            (bytes_of % "empty.txt", ("data.path", "empty.txt", "0 bytes")),
+        ]
+        for arguments, parts in mistakes:
+            with self.subTest(arguments=arguments):
+                start = time.monotonic()
+                self.assert_refused(self.dmlbench(arguments, ranks=3), 2, *parts)
+                self.assertLess(time.monotonic() - start, 20)
+        self.assertEqual(self.results(), [])
+
+    def test_data_that_one_rank_alone_cannot_read_ends_all(self):
+        config = self.write("c.json", json.dumps({**TINY, "model": {**TINY["model"], "vocabulary": 256},
+                                                  "data": {"name": "bytes", "path": "text.txt"}}))
+        for name in ("a", "b"):
+            (self.folder / name).mkdir()
+        self.write("a/text.txt", "to be or not to be " * 10)
+        program = f"{BUILD}/dmlbench --config '{config}'"
+        done = self.command(f"mpirun -q -np 2 -wdir '{self.folder}/a' {program} : -np 1 -wdir '{self.folder}/b' {program}")
+        self.assert_refused(done, 2, "data.path", "text.txt")
+
+    def test_a_loss_that_is_not_a_number_stops_and_is_written_down(self):
+        done = self.dmlbench("--config tiny.json --set optimizer='{\"name\":\"sgd\",\"learning_rate\":1e30}'", ranks=3)
+        self.assert_refused(done, 1, "loss", "step")
+        result = json.loads(self.results()[0].read_text())
+        self.assertEqual((result["run"]["status"], result["run"]["exit_code"]), ("failed", 1))
+        failed = result["run"]["failed_step"]
+        self.assertIsNone(result["samples"]["loss"][failed])
+        self.assertIn(f"step {failed}", result["run"]["status_why"])
+
+    def test_a_place_that_cannot_be_written_is_found_before_the_training(self):
+        start = time.monotonic()
+        done = self.dmlbench("--config tiny.json --set measure.steps=100000 --out nowhere/r.json", ranks=3)
+        self.assert_refused(done, 1, "nowhere")
+        self.assertLess(time.monotonic() - start, 20)
+
+    def test_a_full_disk_leaves_nothing_half_written(self):
+        done = subprocess.run(["bash", "-c", f"ulimit -f 4; exec mpirun -q -np 3 {BUILD}/dmlbench --config tiny.json --out full.json"],
+                              cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assert_refused(done, 1, "full.json")
+        self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["tiny.json"])
+
+    def ranks_of(self, mpirun):
+        """Process ids of the program's ranks below mpirun, once all run."""
+        for _ in range(200):
+            found = subprocess.run(["pgrep", "-P", str(mpirun.pid), "-f", "dmlbench"], capture_output=True, text=True).stdout.split()
+            if len(found) == 4:
+                return [int(pid) for pid in found]
+            time.sleep(0.05)
+        self.fail("the ranks did not start")
+
+    def start_long_run(self):
+        running = subprocess.Popen(["mpirun", "-q", "-np", "4", f"{BUILD}/dmlbench", "--config", "tiny.json", "--set",
+                                    "measure.steps=1000000"], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        self.addCleanup(running.kill)
+        self.addCleanup(running.communicate)
+        ranks = self.ranks_of(running)
+        time.sleep(3)
+        return running, ranks
+
+    def assert_ended(self, running, ranks):
+        start = time.monotonic()
+        running.wait(timeout=30)
+        self.assertLess(time.monotonic() - start, 15)
+        self.assertNotEqual(running.returncode, 0)
+        self.assertFalse([pid for pid in ranks if pathlib.Path(f"/proc/{pid}").exists()])
+
+    def test_a_killed_rank_ends_the_job_in_seconds_and_what_was_measured_is_kept(self):
+        running, ranks = self.start_long_run()
+        os.kill(ranks[2], signal.SIGKILL)
+        self.assert_ended(running, ranks)
+        names = [p.name for p in (self.folder / "results").iterdir()]
+        self.assertEqual(len(names), 1, names)  # nothing half-written beside it
+        result = json.loads((self.folder / "results" / names[0]).read_text())
+        self.assertEqual(result["run"]["status"], "failed")
+        self.assertIn("interrupted after step", result["run"]["status_why"])
+        self.assertGreater(len(result["samples"]["loss"]), 10)
+
+    def test_an_interrupted_job_keeps_what_was_measured(self):
+        running, ranks = self.start_long_run()
+        running.send_signal(signal.SIGINT)
+        self.assert_ended(running, ranks)
+        result = json.loads(self.results()[0].read_text())
+        self.assertEqual(result["run"]["status"], "failed")
+        self.assertGreater(len(result["samples"]["loss"]), 10)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,139 @@
+"""What a run says about itself, through the program: the same bits again, bytes that close, statistics that can be recomputed."""
+import json
+import math
+import re
+import subprocess
+import unittest
+
+import jsonschema
+import numpy
+
+from program import BUILD, ROOT, InFolder
+
+NAMES = """schema schema_version run.status run.exit_code config config_sha256 seed platform parallelism model.parameters_count
+    samples.step_s samples.loss samples.phase_s comm comm_total.wire_B_predicted comm_total.wire_B_counted comm_total.wire_B_measured
+    comm_total.dense_equivalent_B comm_total.match metrics.throughput_samples_per_s metrics.step_s metrics.mfu_frac metrics.overlap_frac
+    metrics.bubble_frac_theory metrics.bubble_frac_measured metrics.peak_rss_B correctness.loss_first correctness.loss_last
+    correctness.parameter_hash correctness.replicas_identical correctness.gradient_max_rel_err interference warnings""".split()
+COMM = "name group op algorithm calls logical_B wire_B_predicted wire_B_counted wire_B_measured".split()
+ALGORITHMS = ("ring", "doubling", "halving", "tree")
+
+
+def at(result, path):
+    for name in path.split("."):
+        result = result[name]
+    return result
+
+
+class Run(InFolder):
+    def test_a_run_twice_gives_the_same_bits_and_a_result_that_fits_the_schema(self):
+        one, two = self.run_ok(ranks=4), self.run_ok(ranks=4)
+        for name in ("correctness.parameter_hash", "samples.loss", "config_sha256", "comm_total.wire_B_counted", "data.xxh3"):
+            self.assertEqual(at(one, name), at(two, name), name)
+        self.assertNotEqual(at(one, "run.uuid"), at(two, "run.uuid"))
+        schema = json.loads(self.command(f"{BUILD}/dmlbench --schema result").stdout)
+        jsonschema.Draft7Validator.check_schema(schema)
+        jsonschema.validate(one, schema)
+        for name in NAMES:
+            at(one, name)
+        for name in COMM:
+            self.assertIn(name, one["comm"][0])
+        self.assertTrue(one["correctness"]["replicas_identical"])
+        self.assertLess(one["correctness"]["gradient_max_rel_err"], 0.01)
+
+    def test_statistics_are_those_of_the_raw_samples(self):
+        result = self.run_ok(ranks=2)
+        samples = result["samples"]
+        self.assertEqual(numpy.shape(samples["step_s"]), (2, 10))
+        slowest = numpy.max(samples["step_s"], axis=0)[2:]
+        got = result["metrics"]["step_s"]
+        self.assertEqual(got["n"], 8)
+        self.assertTrue(math.isclose(got["median"], numpy.median(slowest), rel_tol=1e-12))
+        self.assertTrue(math.isclose(got["ci95_low"], numpy.sort(slowest)[0], rel_tol=1e-12))  # n = 8: ranks 1 and 8
+        rate = result["metrics"]["throughput_samples_per_s"]
+        self.assertTrue(math.isclose(rate["mean"], 48 * 8 / slowest.sum(), rel_tol=1e-12))
+        phases = sum(numpy.array(p) for p in samples["phase_s"].values())
+        numpy.testing.assert_allclose(phases, samples["step_s"], rtol=1e-6)  # every moment of a step is in one phase
+        self.assertEqual(samples["loss"][-1], result["correctness"]["loss_last"])
+
+    def test_the_loss_falls_towards_the_entropy_of_the_data_and_not_below(self):
+        result = self.run_ok("--config tiny.json --set measure.steps=250", ranks=2)
+        floor, losses = result["model"]["loss_floor"], result["samples"]["loss"]
+        self.assertTrue(math.isclose(floor, -0.1 * math.log(0.1) - 0.9 * math.log(0.9) + 0.1 * math.log(15), rel_tol=1e-12))
+        self.assertGreater(losses[0], 2.5)
+        last = numpy.mean(losses[-50:])
+        self.assertLess(last, 1.15 * floor)
+        self.assertGreater(last, 0.97 * floor)  # 50 batches of 768 symbols: 1 % of sampling error
+
+    def test_tree_reduction_does_not_care_how_many_ranks_there_are(self):
+        runs = [self.run_ok("--config tiny.json --set exchange.reduction=tree", ranks=p) for p in (1, 2, 3, 4, 8)]
+        for name in ("correctness.parameter_hash", "samples.loss"):
+            self.assertEqual(len({json.dumps(at(r, name)) for r in runs}), 1, name)
+
+    def test_predicted_counted_and_measured_bytes_are_equal_for_every_exchange(self):
+        ways = [f"exchange.allreduce={a}" for a in ALGORITHMS]
+        ways += ["exchange.reduction=tree", """exchange.compressor='{"name": "topk", "ratio": 0.05}'"""]
+        for ranks, way in [(p, w) for w in ways for p in (3, 4)]:
+            with self.subTest(ranks=ranks, way=way):
+                result = self.run_ok(f"--config tiny.json --audit --set {way} --set exchange.bucket_B=20000", ranks)
+                total = result["comm_total"]
+                self.assertEqual(total["wire_B_predicted"], total["wire_B_counted"])
+                self.assertEqual(total["wire_B_measured"], total["wire_B_counted"])
+                self.assertTrue(total["match"])
+                if ranks == 4 and way == "exchange.allreduce=ring":  # 10 steps; the loss is 24 floats by doubling
+                    self.assertEqual(total["wire_B_counted"], 10 * 4 * (2 * 3 * result["model"]["parameters_count"] + 4 * 2 * 24))
+
+    def test_explain_predicts_the_bytes_that_the_run_counts_and_runs_nothing(self):
+        for way in ("exchange.allreduce=halving", "exchange.reduction=tree"):
+            said = self.dmlbench(f"--config tiny.json --set {way} --explain", ranks=3)
+            self.assertEqual(said.returncode, 0, said.stderr)
+            a_step = int(re.search(r"\((\d+) B\)", said.stdout)[1])
+            self.assertEqual(self.results(), [])
+            gradient = self.run_ok(f"--config tiny.json --set {way}", ranks=3)["comm"][0]
+            self.assertEqual(gradient["wire_B_counted"], 10 * a_step)
+            self.assertEqual(gradient["calls"] % 10, 0)
+
+    def test_the_librarys_allreduce_has_no_wire_bytes_but_a_reason(self):
+        result = self.run_ok("--config tiny.json --set exchange.allreduce=mpi", ranks=2)
+        self.assertIsNone(result["comm"][0]["wire_B_predicted"])
+        self.assertIn("library", result["comm"][0]["wire_B_predicted_why"])
+
+    def test_a_planted_secret_never_appears_and_an_allowed_variable_does(self):
+        self.run_ok(env={**__import__("os").environ, "SECRET_TOKEN": "hunter2", "OMP_PROC_BIND": "spread"})
+        text = self.outs()[-1].read_text()
+        self.assertNotIn("hunter2", text)
+        self.assertNotIn("SECRET_TOKEN", text)
+        self.assertIn("OMP_PROC_BIND", text)
+
+    def test_a_result_is_never_overwritten(self):
+        first = self.dmlbench("--config tiny.json --out kept.json")
+        self.assertEqual(first.returncode, 0, first.stderr)
+        before = (self.folder / "kept.json").read_bytes()
+        self.assert_refused(self.dmlbench("--config tiny.json --out kept.json"), 1, "kept.json")
+        self.assertEqual((self.folder / "kept.json").read_bytes(), before)
+
+    def test_simulated_ranks_learn_the_same_bits(self):
+        real = self.run_ok(ranks=4)
+        done = self.command(f"smpirun -platform {ROOT}/tests/platform.xml --cfg=smpi/host-speed:10Gf --log=root.thres:critical -np 4 "
+                            f"{BUILD}/sim/dmlbench --config tiny.json --out sim.json",
+                            env={**__import__("os").environ, "OPENBLAS_CORETYPE": self.kernel(real)})
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+        simulated = json.loads((self.folder / "sim.json").read_text())
+        for name in ("correctness.parameter_hash", "samples.loss", "comm_total.wire_B_counted"):
+            self.assertEqual(at(real, name), at(simulated, name), name)
+
+    @staticmethod
+    def kernel(result):
+        return result["platform"]["blas_kernel"]
+
+    def test_the_live_line_and_the_summary_are_for_people_only(self):
+        quiet = self.dmlbench("--config tiny.json --quiet")
+        self.assertEqual((quiet.returncode, quiet.stdout, quiet.stderr), (0, "", ""))
+        plain = self.dmlbench("--config tiny.json")
+        self.assertEqual(plain.stderr, "")  # no terminal, no line
+        self.assertIn("samples/s", plain.stdout)
+        self.assertLess(len(plain.stdout.splitlines()), 25)
+
+
+if __name__ == "__main__":
+    unittest.main()
