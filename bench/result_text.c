@@ -43,18 +43,25 @@ static void print_what(const struct result *r, FILE *out)
     const struct config *c = r->config;
     fprintf(out, "%s: %s on %s, %s parameters, %s, %zu ranks\n", c->name, c->model.name, c->data.name,
             scaled(r->model.parameters_count, "", parameters), c->optimizer.name, r->n_ranks);
-    line(out, "batch", "%.0f samples a step, in %.0f micro-batches of %.0f on %.0f replicas", r->parallelism.global_batch,
-         r->parallelism.micro_batches, r->parallelism.micro_batch, r->parallelism.data);
-    line(out, "exchange", "%s, compressor %s%s, reduction %s", c->exchange.allreduce, c->exchange.compressor.name,
-         c->exchange.error_feedback ? " with error feedback" : "", c->exchange.reduction);
+    line(out, "batch", "%.0f samples a step: %.0f replicas x %.0f micro-batches x %.0f", r->parallelism.global_batch,
+         r->parallelism.data, r->parallelism.micro_batches, r->parallelism.micro_batch);
+    if (r->n_comm > 0) /* the first row is the gradient's */
+        line(out, "exchange", "%s by %s, compressor %s%s", r->comm[0].op, r->comm[0].algorithm, c->exchange.compressor.name,
+             c->exchange.error_feedback ? " with error feedback" : "");
+}
+
+/* A loss in nats, or what it is instead. */
+static const char *loss_text(double x, const char *otherwise, char text[TEXT_BYTES])
+{
+    snprintf(text, TEXT_BYTES, "%.4f", x);
+    return isfinite(x) ? text : otherwise;
 }
 
 static void print_loss(const struct result *r, FILE *out)
 {
-    char floor_text[TEXT_BYTES] = "unknown";
-    if (isfinite(r->model.loss_floor))
-        snprintf(floor_text, sizeof floor_text, "%.4f", r->model.loss_floor);
-    line(out, "loss", "%.4f -> %.4f nats (floor %s)", r->correctness.loss_first, r->correctness.loss_last, floor_text);
+    char first[TEXT_BYTES], last[TEXT_BYTES], least[TEXT_BYTES];
+    line(out, "loss", "%s -> %s nats (floor %s)", loss_text(r->correctness.loss_first, "not a number", first),
+         loss_text(r->correctness.loss_last, "not a number", last), loss_text(r->model.loss_floor, "unknown", least));
 }
 
 static const char *plain(double x, const char *unit, char text[TEXT_BYTES])
@@ -131,7 +138,7 @@ static void print_bytes(const struct result *r, FILE *out)
         line(out, "bytes sent", "- (not counted: the MPI library's own allreduce)");
     print_one_count("  predicted", &r->comm_total.wire_B_predicted, out);
     print_one_count("  measured", &r->comm_total.wire_B_measured, out);
-    if (counted > 0 && dense > 0 && dense != counted)
+    if (counted > 0 && fabs(dense / counted - 1) > 0.01)
         line(out, "  dense", "%s, %.1f times as much", scaled(dense, "B", text), dense / counted);
 }
 
@@ -142,8 +149,11 @@ static void print_checks(const struct result *r, FILE *out)
         line(out, "gradients", "largest relative error %.1e", error->value);
     else
         line(out, "gradients", "- (%s)", error->why);
-    line(out, "replicas", "%s %s, parameters %s", r->correctness.replicas_identical ? "identical" : "DIFFERENT",
-         tick(r->correctness.replicas_identical), r->correctness.parameter_hash);
+    if (r->correctness.parameter_hash)
+        line(out, "replicas", "%s %s, parameters %s", r->correctness.replicas_identical ? "identical" : "DIFFERENT",
+             tick(r->correctness.replicas_identical), r->correctness.parameter_hash);
+    else
+        line(out, "replicas", "- (not compared: the run did not get to its end)");
 }
 
 void result_print_summary(const struct result *r, const char *path, FILE *out)

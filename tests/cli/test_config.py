@@ -94,6 +94,13 @@ class Config(unittest.TestCase):
             self.assertIn('"seed": 77', out)
             self.assertEqual(os.listdir(folder), [])
 
+    def test_a_progress_thread_cannot_be_simulated(self):
+        simulated = ["smpirun", "-platform", ROOT / "tests/platform.xml", "--cfg=smpi/host-speed:10Gf", "--log=root.thres:critical",
+                     "-np", "2", BUILD / "sim/dmlbench", "--config", "mlp.json", "--set", "exchange.progress=thread"]
+        done = subprocess.run(simulated, cwd=ROOT, capture_output=True, text=True, timeout=100)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("exchange.progress = \"thread\" cannot be simulated", done.stderr)
+
     def test_the_documents_are_in_step_with_the_tables(self):
         for name in ("config", "results"):
             show = [BUILD / "mpi/tests/bench/show_documents", name]
