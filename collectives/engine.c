@@ -6,8 +6,8 @@
  *
  * Every rank deals the same segments to the same slots in the same order. So the slot's number is tag enough: between two ranks,
  * messages of one slot are sent and received in the order of its segments and rounds, however far the ranks drift apart; and
- * the earliest unfinished segment can always move, so there is no deadlock. Scratch is one message per slot, small enough
- * to stay in the cache.
+ * the earliest unfinished segment can always move, so there is no deadlock. A slot's workspace is one message, small
+ * enough to stay in the cache.
  *
  * With progress `thread`, every call into MPI is made under one mutex (MPI_THREAD_SERIALIZED); a rank that waits plays itself.
  */
@@ -32,18 +32,17 @@ enum asking { DO_NOT_ASK, ASK };
 
 struct slot {
     struct operation *op; /* NULL: free */
-    size_t at, n;         /* the segment */
+    struct segment segment;
     int round;
     struct step step;
     bool sending, receiving, adding; /* what is left to do in this round */
     fabric_request send, recv;
-    void *scratch;
 };
 
 struct engine {
     struct fabric *fabric;
     enum progress progress;
-    size_t segment_B, scratch_B;
+    size_t segment_B, workspace_B;
     struct operation *planned;
     struct operation *first, *last; /* queue of started operations that have segments to begin */
     int in_flight;                  /* operations started and not done */
@@ -62,19 +61,19 @@ static void begin_round(struct engine *e, struct slot *s)
 {
     struct step *step = &s->step;
     int tag = (int)(s - e->slots);
-    s->op->step(s->op, s->at, s->n, s->round, step);
+    s->op->step(s->op, &s->segment, s->round, step);
     s->sending = step->to >= 0 && step->send_B > 0;
     s->receiving = step->from >= 0 && step->recv_B > 0;
     s->adding = s->receiving && step->landing == LANDING_ADD;
     if (s->receiving)
-        fabric_recv(e->fabric, s->adding ? s->scratch : step->recv, step->recv_B, step->from, tag, &s->recv);
+        fabric_recv(e->fabric, s->adding ? s->segment.workspace : step->recv, step->recv_B, step->from, tag, &s->recv);
     if (s->sending)
         fabric_send(e->fabric, s->op->purpose, step->send, step->send_B, step->to, tag, &s->send);
     if (step->landing == LANDING_LIBRARY_SUM) {
         fabric_sum(e->fabric, step->recv, step->recv_B / sizeof(float), &s->recv);
         s->receiving = true;
     } else if (step->landing == LANDING_LOCAL) {
-        s->op->local(s->op, s->at, s->n);
+        s->op->local(s->op, &s->segment);
     }
 }
 
@@ -97,7 +96,7 @@ static bool look(struct engine *e, struct slot *s, enum asking asking)
     s->receiving &= !received;
     s->sending &= !sent;
     if (s->adding && !s->receiving && !(s->sending && overlap(&s->step))) { /* the message being sent must stay as it is */
-        add(s->step.recv, s->scratch, s->step.recv_B / sizeof(float));
+        add(s->step.recv, s->segment.workspace, s->step.recv_B / sizeof(float));
         s->adding = false;
     }
     return received || sent;
@@ -135,8 +134,9 @@ static bool deal(struct engine *e)
     if (!op || s->op)
         return false;
     s->op = op;
-    s->at = op->segments_begun * op->segment_n;
-    s->n = op->n - s->at < op->segment_n ? op->n - s->at : op->segment_n;
+    size_t at = op->segments_begun * op->segment_n;
+    s->segment.at = at;
+    s->segment.n = op->n - at < op->segment_n ? op->n - at : op->segment_n;
     s->round = 0;
     e->dealt++;
     if (++op->segments_begun == op->segments)
@@ -262,7 +262,7 @@ void engine_close(struct engine *e)
         free(op);
     }
     for (int i = 0; i < SLOTS; i++)
-        free(e->slots[i].scratch);
+        free(e->slots[i].segment.workspace);
     free(e);
 }
 
@@ -276,35 +276,36 @@ size_t engine_segment_B(const struct engine *e)
     return e->segment_B;
 }
 
-static status reserve_scratch(struct engine *e, size_t bytes)
+static status reserve_workspace(struct engine *e, size_t bytes)
 {
     bytes = (bytes + ALIGNMENT_B - 1) / ALIGNMENT_B * ALIGNMENT_B;
-    if (bytes <= e->scratch_B)
+    if (bytes <= e->workspace_B)
         return STATUS_OK;
-    void *scratch[SLOTS];
+    void *fresh[SLOTS];
     for (int i = 0; i < SLOTS; i++) {
-        scratch[i] = aligned_alloc(ALIGNMENT_B, bytes);
-        if (scratch[i])
+        fresh[i] = aligned_alloc(ALIGNMENT_B, bytes);
+        if (fresh[i])
             continue;
         while (i > 0)
-            free(scratch[--i]);
+            free(fresh[--i]);
         return status_fail(STATUS_FAILED, "no memory for the collective engine's %d buffers of %zu bytes", SLOTS, bytes);
     }
     for (int i = 0; i < SLOTS; i++) {
-        free(e->slots[i].scratch);
-        e->slots[i].scratch = scratch[i];
+        free(e->slots[i].segment.workspace);
+        e->slots[i].segment.workspace = fresh[i];
     }
-    e->scratch_B = bytes;
+    e->workspace_B = bytes;
     return STATUS_OK;
 }
 
-/* Largest message that is added in a segment of n elements: what a slot must be able to take. */
-static size_t longest_addend_B(const struct operation *op, size_t n)
+/* What a slot needs: the planner's own wish, or the largest message that is added in the longest segment. */
+static size_t needed_workspace_B(const struct operation *op)
 {
-    size_t longest = 0;
+    const struct segment segment = { .n = op->segment_n };
+    size_t longest = op->workspace_B;
     for (int i = 0; i < op->rounds; i++) {
         struct step step;
-        op->step(op, 0, n, i, &step);
+        op->step(op, &segment, i, &step);
         if (step.landing == LANDING_ADD && step.recv_B > longest)
             longest = step.recv_B;
     }
@@ -340,7 +341,7 @@ status engine_plan(struct engine *e, const struct operation *planned, size_t byt
     memcpy(op, planned, bytes);
     cut(op);
     op->predicted_B = predicted_B(op);
-    status s = op->segments ? reserve_scratch(e, longest_addend_B(op, op->segment_n)) : STATUS_OK;
+    status s = op->segments ? reserve_workspace(e, needed_workspace_B(op)) : STATUS_OK;
     if (s != STATUS_OK) {
         free(op);
         return s;

@@ -11,17 +11,17 @@ struct gather {
     unsigned char *codes;
 };
 
-static void gather_step(const struct operation *op, size_t at, size_t n, int i, struct step *out)
+static void gather_step(const struct operation *op, const struct segment *segment, int i, struct step *out)
 {
     const struct gather *g = (const struct gather *)op;
     int p = g->p, sent = (g->rank - i + p) % p, received = (sent - 1 + p) % p;
     *out = (struct step){
         .to = (g->rank + 1) % p,
         .from = (g->rank - 1 + p) % p,
-        .send = g->codes + (size_t)sent * op->n + at,
-        .send_B = n,
-        .recv = g->codes + (size_t)received * op->n + at,
-        .recv_B = n,
+        .send = g->codes + (size_t)sent * op->n + segment->at,
+        .send_B = segment->n,
+        .recv = g->codes + (size_t)received * op->n + segment->at,
+        .recv_B = segment->n,
         .landing = LANDING_REPLACE,
     };
 }

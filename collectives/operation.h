@@ -15,6 +15,11 @@ enum landing {
     LANDING_LOCAL        /* no message: op->local is called */
 };
 
+struct segment {
+    size_t at, n;    /* elements [at, at + n) of the vector */
+    void *workspace; /* of the slot that plays it; nothing in it outlives the segment */
+};
+
 struct step {     /* what one rank does in one round; a message of 0 bytes is not sent */
     int to, from; /* -1: no message in that direction */
     const void *send;
@@ -25,13 +30,14 @@ struct step {     /* what one rank does in one round; a message of 0 bytes is no
 };
 
 struct operation {
-    /* The planner's part. Elements [at, at + n) are one segment; step fills its i-th round, i < rounds. */
+    /* The planner's part. step fills the i-th round of a segment, i < rounds. */
     enum purpose purpose;
     size_t n, element_B;
     size_t segment_n; /* largest number of elements of a segment */
     int rounds;       /* the same on every rank */
-    void (*step)(const struct operation *op, size_t at, size_t n, int i, struct step *out);
-    void (*local)(const struct operation *op, size_t at, size_t n);
+    void (*step)(const struct operation *op, const struct segment *segment, int i, struct step *out);
+    void (*local)(const struct operation *op, const struct segment *segment);
+    size_t workspace_B; /* that step and local use; LANDING_ADD uses it, too, so an operation does either */
     uint64_t (*sent_elements)(const struct operation *op, size_t n); /* by formula, for a segment of n; NULL: unknown */
     uint64_t logical_B;
     void *storage; /* malloced; freed with the operation */

@@ -8,27 +8,29 @@ struct sum {
     float *x;
 };
 
-static void sum_step(const struct operation *op, size_t at, size_t n, int i, struct step *out)
+static void sum_step(const struct operation *op, const struct segment *segment, int i, struct step *out)
 {
     const struct sum *s = (const struct sum *)op;
     struct round r;
-    s->algorithm->round(s->p, s->rank, n, i, &r);
+    s->algorithm->round(s->p, s->rank, segment->n, i, &r);
     *out = (struct step){
         .to = r.to,
         .from = r.from,
-        .send = s->x + at + r.send_at,
+        .send = s->x + segment->at + r.send_at,
         .send_B = r.send_n * sizeof(float),
-        .recv = s->x + at + r.recv_at,
+        .recv = s->x + segment->at + r.recv_at,
         .recv_B = r.recv_n * sizeof(float),
         .landing = r.add ? LANDING_ADD : LANDING_REPLACE,
     };
 }
 
-static void library_step(const struct operation *op, size_t at, size_t n, int i, struct step *out)
+static void library_step(const struct operation *op, const struct segment *segment, int i, struct step *out)
 {
     const struct sum *s = (const struct sum *)op;
     (void)i;
-    *out = (struct step){ .to = -1, .from = -1, .recv = s->x + at, .recv_B = n * sizeof(float), .landing = LANDING_LIBRARY_SUM };
+    *out = (struct step){
+        .to = -1, .from = -1, .recv = s->x + segment->at, .recv_B = segment->n * sizeof(float), .landing = LANDING_LIBRARY_SUM
+    };
 }
 
 static uint64_t sum_sent(const struct operation *op, size_t n)

@@ -1,0 +1,228 @@
+/* The ordered sum: exchange the nodes' blocks, fold each block in the order of the tree, pass the finished blocks round.
+ *
+ *   rank r, rounds     1 ..        its node k, the block of rank r+d -> rank r+d        (d = 1 .. p-1, k = 0 .. K-1)
+ *                      then        own block: all ranks' nodes, left to right, onto a tree_stack
+ *                      last p-1    ring: pass on the block that came in the round before
+ *
+ * Nodes of different ranks are disjoint and in order, so pushing them rebuilds the one tree over the M leaves. A node whose right
+ * part would lie beyond M is the same sum as its left child; the stack always names it by the highest of these levels, so that
+ * brothers are known by their indices alone.
+ * It moves K - 1 times more than a reduce-scatter where a rank's leaves fold to K nodes: that is the price of equal bits.
+ * Source: after Demmel & Nguyen 2015, "Parallel reproducible summation", who also trade speed for a fixed result; the fixed tree
+ * over micro-batches is this program's own.
+ */
+#include "collectives/ordered.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectives/operation.h"
+#include "kernels/layers.h"
+
+/* ---- the tree ---------------------------------------------------------------------------------------------------------------- */
+
+/* Up to the parent while there is no right brother below `leaves`. */
+static struct tree_node highest_name(struct tree_node node, int64_t leaves)
+{
+    while (node.index % 2 == 0 && node.index > 0 && (node.index + 1) << node.level >= leaves) {
+        node.index /= 2;
+        node.level++;
+    }
+    return node;
+}
+
+static bool brothers(struct tree_node left, struct tree_node right)
+{
+    return left.level == right.level && left.index % 2 == 0 && right.index == left.index + 1;
+}
+
+int tree_push(struct tree_stack *s, struct tree_node node)
+{
+    int merges = 0;
+    s->node[s->depth++] = highest_name(node, s->leaves);
+    while (s->depth > 1 && brothers(s->node[s->depth - 2], s->node[s->depth - 1])) {
+        struct tree_node left = s->node[--s->depth - 1], parent = { left.level + 1, left.index / 2 };
+        s->node[s->depth - 1] = highest_name(parent, s->leaves);
+        merges++;
+    }
+    return merges;
+}
+
+/* Folds the leaves; returns the greatest depth on the way. */
+static int fold_leaves(struct tree_stack *s, int64_t leaves, int64_t first, int64_t count)
+{
+    int deepest = 0;
+    *s = (struct tree_stack){ .leaves = leaves };
+    for (int64_t leaf = first; leaf < first + count; leaf++) {
+        deepest = s->depth + 1 > deepest ? s->depth + 1 : deepest;
+        tree_push(s, (struct tree_node){ 0, leaf });
+    }
+    return deepest;
+}
+
+int tree_cover(int64_t leaves, int64_t first, int64_t count, struct tree_node *nodes)
+{
+    struct tree_stack s;
+    fold_leaves(&s, leaves, first, count);
+    memcpy(nodes, s.node, (size_t)s.depth * sizeof *nodes);
+    return s.depth;
+}
+
+int tree_buffers(int64_t leaves, int64_t first, int64_t count)
+{
+    struct tree_stack s;
+    return fold_leaves(&s, leaves, first, count);
+}
+
+/* The nodes of the leaves that `rank` owns. */
+static int rank_cover(int p, int rank, int64_t leaves, struct tree_node *nodes)
+{
+    size_t m = (size_t)leaves;
+    return tree_cover(leaves, (int64_t)block_start(m, p, rank), (int64_t)block_length(m, p, rank), nodes);
+}
+
+/* ---- the operation ----------------------------------------------------------------------------------------------------------- */
+
+struct ordered {
+    struct operation op;
+    int p, rank, nodes_most; /* nodes of the rank that has most */
+    int64_t leaves;
+    const float *partial[TREE_DEPTH_MAX];
+    float *x;
+    int *first;              /* [p + 1] where each rank's nodes begin among all */
+    struct tree_node *nodes; /* [first[p]] of all ranks, left to right */
+};
+
+static int exchange_rounds(const struct ordered *o)
+{
+    return (o->p - 1) * o->nodes_most;
+}
+
+/* Row j of the workspace: node j, this rank's block of the segment. */
+static float *row(const struct ordered *o, const struct segment *segment, int j)
+{
+    return (float *)segment->workspace + (size_t)j * block_length(segment->n, o->p, o->rank);
+}
+
+static void exchange_step(const struct ordered *o, const struct segment *segment, int i, struct step *out)
+{
+    int distance = 1 + i / o->nodes_most, k = i % o->nodes_most;
+    int to = (o->rank + distance) % o->p, from = (o->rank - distance + o->p) % o->p;
+    *out = (struct step){ .to = -1, .from = -1 };
+    if (k < o->first[o->rank + 1] - o->first[o->rank]) {
+        out->to = to;
+        out->send = o->partial[k] + segment->at + block_start(segment->n, o->p, to);
+        out->send_B = block_length(segment->n, o->p, to) * sizeof(float);
+    }
+    if (k < o->first[from + 1] - o->first[from]) {
+        out->from = from;
+        out->recv = row(o, segment, o->first[from] + k);
+        out->recv_B = block_length(segment->n, o->p, o->rank) * sizeof(float);
+    }
+}
+
+static void ring_step(const struct ordered *o, const struct segment *segment, int i, struct step *out)
+{
+    int p = o->p, sent = (o->rank - i + p) % p, received = (sent - 1 + p) % p;
+    *out = (struct step){
+        .to = (o->rank + 1) % p,
+        .from = (o->rank - 1 + p) % p,
+        .send = o->x + segment->at + block_start(segment->n, p, sent),
+        .send_B = block_length(segment->n, p, sent) * sizeof(float),
+        .recv = o->x + segment->at + block_start(segment->n, p, received),
+        .recv_B = block_length(segment->n, p, received) * sizeof(float),
+    };
+}
+
+static void ordered_step(const struct operation *op, const struct segment *segment, int i, struct step *out)
+{
+    const struct ordered *o = (const struct ordered *)op;
+    int exchanges = exchange_rounds(o);
+    if (i < exchanges)
+        exchange_step(o, segment, i, out);
+    else if (i == exchanges)
+        *out = (struct step){ .to = -1, .from = -1, .landing = LANDING_LOCAL };
+    else
+        ring_step(o, segment, i - exchanges - 1, out);
+}
+
+static void fold_own_block(const struct operation *op, const struct segment *segment)
+{
+    const struct ordered *o = (const struct ordered *)op;
+    size_t n = block_length(segment->n, o->p, o->rank), at = segment->at + block_start(segment->n, o->p, o->rank);
+    struct tree_stack stack = { .leaves = o->leaves };
+    float *sum[TREE_DEPTH_MAX];
+    for (int j = 0; j < o->first[o->p]; j++) {
+        sum[stack.depth] = row(o, segment, j);
+        if (j >= o->first[o->rank] && j < o->first[o->rank + 1])
+            memcpy(sum[stack.depth], o->partial[j - o->first[o->rank]] + at, n * sizeof(float));
+        int merges = tree_push(&stack, o->nodes[j]);
+        for (int top = stack.depth - 1 + merges; top >= stack.depth; top--)
+            add(sum[top - 1], sum[top], n);
+    }
+    memcpy(o->x + at, sum[0], n * sizeof(float));
+}
+
+uint64_t ordered_sent_floats(int p, int rank, size_t n, int64_t leaves)
+{
+    struct tree_node nodes[TREE_DEPTH_MAX];
+    if (p == 1)
+        return 0;
+    uint64_t own = (uint64_t)rank_cover(p, rank, leaves, nodes) * (n - block_length(n, p, rank));
+    return own + n - block_length(n, p, (rank + 1) % p);
+}
+
+static uint64_t ordered_sent(const struct operation *op, size_t n)
+{
+    const struct ordered *o = (const struct ordered *)op;
+    return ordered_sent_floats(o->p, o->rank, n, o->leaves);
+}
+
+/* Fills first, nodes and nodes_most; the storage is one allocation, which starts at nodes. */
+static status list_nodes(struct ordered *o)
+{
+    struct tree_node cover[TREE_DEPTH_MAX];
+    size_t all = 0, ranks = (size_t)o->p;
+    for (int r = 0; r < o->p; r++)
+        all += (size_t)rank_cover(o->p, r, o->leaves, cover);
+    o->op.storage = o->nodes = malloc(all * sizeof *o->nodes + (ranks + 1) * sizeof *o->first);
+    if (!o->nodes)
+        return status_fail(STATUS_FAILED, "no memory to plan exchange.reduction \"tree\"");
+    o->first = (int *)(o->nodes + all);
+    o->first[0] = 0;
+    for (int r = 0; r < o->p; r++) {
+        int count = rank_cover(o->p, r, o->leaves, o->nodes + o->first[r]);
+        o->first[r + 1] = o->first[r] + count;
+        o->nodes_most = count > o->nodes_most ? count : o->nodes_most;
+    }
+    return STATUS_OK;
+}
+
+status engine_plan_ordered(struct engine *e, enum purpose purpose, const float *const *partial, float *x, size_t n, int64_t leaves,
+                           struct operation **op)
+{
+    const struct fabric *f = engine_fabric(e);
+    size_t segment_n = engine_segment_B(e) / sizeof(float) * (size_t)f->ranks;
+    struct ordered o = {
+        .op = { .purpose = purpose,
+                .n = n,
+                .element_B = sizeof(float),
+                .segment_n = segment_n < n ? segment_n : n,
+                .step = ordered_step,
+                .local = fold_own_block,
+                .sent_elements = ordered_sent,
+                .logical_B = n * sizeof(float) },
+        .p = f->ranks,
+        .rank = f->rank,
+        .leaves = leaves,
+        .x = x,
+    };
+    TRY(list_nodes(&o));
+    memcpy(o.partial, partial, (size_t)(o.first[f->rank + 1] - o.first[f->rank]) * sizeof *partial);
+    o.op.rounds = exchange_rounds(&o) + 1 + o.p - 1;
+    o.op.workspace_B = (size_t)o.first[o.p] * block_length(o.op.segment_n, o.p, 0) * sizeof(float);
+    status s = engine_plan(e, &o.op, sizeof o, op);
+    if (s != STATUS_OK)
+        free(o.op.storage);
+    return s;
+}
