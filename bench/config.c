@@ -12,6 +12,7 @@
 
 #include "bench/config_keys.h"
 #include "bench/config_tree.h"
+#include "bench/json.h"
 
 enum { CONFIG_FILE_MAX_B = 1 << 20 };
 
@@ -111,6 +112,9 @@ static status apply_set(cJSON *tree, const char *set)
     if ((size_t)(equals - set) >= sizeof path)
         return status_fail(STATUS_USAGE, "--set %.80s...: no key is that long", set);
     snprintf(path, sizeof path, "%.*s", (int)(equals - set), set);
+    for (const char *c = set; *c; c += json_utf8_bytes(c))
+        if (json_utf8_bytes(c) == 0)
+            return status_fail(STATUS_USAGE, "--set %s: not valid UTF-8", path);
     cJSON *parent = make_parent(tree, path, &last), *value = NULL;
     if (!parent)
         return status_fail(STATUS_USAGE, "--set %.80s: a part of the path before the last is not an object", set);

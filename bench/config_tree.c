@@ -99,24 +99,12 @@ static bool escape(struct cursor *c)
     return true;
 }
 
-/* Bytes of the UTF-8 character at s; 0: not valid (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF). */
-static int utf8_bytes(const unsigned char *s)
-{
-    int bytes = s[0] < 0x80 ? 1 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : (s[0] & 0xF0) == 0xE0 ? 3 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 0;
-    for (int i = 1; i < bytes; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    bool wrong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
-                 (s[0] == 0xF4 && s[1] > 0x8F);
-    return wrong ? 0 : bytes;
-}
-
 static bool string(struct cursor *c)
 {
     if (!take(c, '"'))
         return fail(c, "expected a key in double quotes");
     while (!take(c, '"')) {
-        int bytes = utf8_bytes((const unsigned char *)c->at);
+        int bytes = json_utf8_bytes(c->at);
         if (*c->at == 0)
             return fail(c, "the text is not closed");
         if ((unsigned char)*c->at < 0x20)

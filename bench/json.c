@@ -52,18 +52,34 @@ static void close_level(struct json *w)
     fputc(level->closer, w->out);
 }
 
+int json_utf8_bytes(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    int bytes = s[0] < 0x80 ? 1 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : (s[0] & 0xF0) == 0xE0 ? 3 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 0;
+    for (int i = 1; i < bytes; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    bool wrong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
+                 (s[0] == 0xF4 && s[1] > 0x8F);
+    return wrong ? 0 : bytes;
+}
+
 static void write_string(FILE *out, const char *text, size_t length)
 {
     static const char shorts[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
     fputc('"', out);
-    for (const char *c = text; c < text + length; c++) {
+    for (const char *c = text, *end = text + length; c < end;) {
+        const int bytes = json_utf8_bytes(c);
         const char *at = strchr(shorts, *c);
         if (at)
             fprintf(out, "\\%c", letters[at - shorts]);
+        else if (bytes == 0)
+            fputs("\\ufffd", out);
         else if ((unsigned char)*c < 0x20)
             fprintf(out, "\\u%04x", (unsigned)*c);
         else
-            fputc(*c, out);
+            fprintf(out, "%.*s", bytes, c);
+        c += bytes > 0 ? bytes : 1;
     }
     fputc('"', out);
 }

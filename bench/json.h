@@ -30,10 +30,13 @@ void json_key(struct json *w, const char *path);
 void json_begin(struct json *w, char opener);
 void json_end(struct json *w);
 
-void json_text(struct json *w, const char *text); /* UTF-8; NULL gives null */
+void json_text(struct json *w, const char *text); /* NULL gives null; a byte that is not UTF-8 becomes U+FFFD */
 void json_number(struct json *w, double x);       /* not finite gives null */
 void json_bool(struct json *w, bool x);
 void json_raw(struct json *w, const char *json); /* JSON already */
+
+/* Bytes of the UTF-8 character at s; 0: not valid (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF). */
+int json_utf8_bytes(const char *s);
 
 /* The shortest decimal of 15 to 17 digits that reads back as the same double; x must be finite. Returns text. */
 const char *json_number_text(double x, char text[JSON_NUMBER_BYTES]);

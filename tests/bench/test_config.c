@@ -149,6 +149,7 @@ static void settings_are_json_or_else_text_and_the_later_one_wins(void **state)
     static const struct row rows[] = {
         { .text = "{}", .sets = { "data={\"name\": \"bytes\", \"path\": [\"a\", \"b\"]}" } },
         { "{\"seed\": 1}", { "seed" }, "--set seed: must be KEY=VALUE, such as measure.steps=10" },
+        { "{}", { "why=a\xff" }, "--set why: not valid UTF-8" },
         { "{\"seed\": 1}", { "=3" }, "--set =3: must be KEY=VALUE, such as measure.steps=10" },
         { "{\"seed\": 1}", { "seed.x=3" }, "--set seed.x=3: a part of the path before the last is not an object" },
         { "{}", { "batch.mirco=3" }, "--set: batch.mirco: no such key; did you mean batch.micro?" },

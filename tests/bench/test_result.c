@@ -221,6 +221,17 @@ static void samples_of_every_rank_and_step_are_in_the_file(void **state)
     free(text);
 }
 
+static void texts_read_back_and_what_is_not_utf8_is_replaced(void **state)
+{
+    (void)state;
+    result.run.command = "a \"b\" \\ \n\t\x01 \xc3\xa9 \xff\xc3";
+    char *text = as_text(result_write_json);
+    cJSON *tree = cJSON_Parse(text);
+    assert_string_equal(cJSON_GetStringValue(at(tree, "run.command")), "a \"b\" \\ \n\t\x01 \xc3\xa9 \xef\xbf\xbd\xef\xbf\xbd");
+    cJSON_Delete(tree);
+    free(text);
+}
+
 static void what_does_not_exist_is_null_with_its_reason(void **state)
 {
     (void)state;
@@ -516,6 +527,7 @@ int main(void)
         cmocka_unit_test(every_double_reads_back_with_the_same_bits),
         cmocka_unit_test(every_field_has_a_meaning_and_every_phase_its_row),
         WITH_RESULT(samples_of_every_rank_and_step_are_in_the_file),
+        WITH_RESULT(texts_read_back_and_what_is_not_utf8_is_replaced),
         WITH_RESULT(what_does_not_exist_is_null_with_its_reason),
         WITH_RESULT(a_hundred_thousand_steps_of_eight_ranks_are_written_whole),
         IN_FOLDER(a_result_appears_when_it_is_committed_and_only_then),

@@ -48,7 +48,8 @@ class Config(unittest.TestCase):
     def test_program_and_schema_refuse_the_same_mutants(self):
         good = json.loads((ROOT / "configs/topk.json").read_text())
         mutants = [("batch", "mirco", 8), ("batch", "micro", 0), ("batch", "micro", 1.5), ("batch", "micro", "8"),
-                   ("exchange", "allreduce", "rign"), ("exchange", "overlap", 1), ("exchange", "compressor", {"name": "none", "ratio": 1}),
+                   ("exchange", "allreduce", "rign"), ("exchange", "overlap", 1),
+                   ("exchange", "compressor", {"name": "none", "ratio": 1}),
                    ("exchange", "compressor", "topk"), ("model", "name", "mlp"), ("model", "classes", 10), ("data", "path", []),
                    ("data", "noise", 0.1), ("parallel", "data", "all"), ("measure", "steps", None)]
         for section, key, value in mutants:
@@ -80,10 +81,11 @@ class Config(unittest.TestCase):
 
     def test_misfits_end_with_status_2_and_one_sentence(self):
         self.refused(["--config", "none.json"], "none.json: no such file, neither here nor in configs/")
-        self.refused(["--config", "mlp.json", "--set", "batch.mirco=1"], "--set: batch.mirco: no such key; did you mean batch.micro?")
+        self.refused(["--config", "mlp.json", "--set", "batch.mirco=1"],
+                     "--set: batch.mirco: no such key; did you mean batch.micro?")
         self.refused(["--config", "mlp.json", "--set", "batch.global=100"],
-                     "mlp.json: batch.global = 100 is not a multiple of batch.micro 32 x parallel.data 1 (fits: batch.global = 96 or "
-                     "128, or batch.micro = 1, 2, 4, 5, 10, 20, 25, 50, 100)")
+                     "mlp.json: batch.global = 100 is not a multiple of batch.micro 32 x parallel.data 1 "
+                     "(fits: batch.global = 96 or 128, or batch.micro = 1, 2, 4, 5, 10, 20, 25, 50, 100)")
         self.refused(["--config", "mlp.json", "--set", "parallel.data=4"],
                      "mlp.json: parallel.data = 4 does not fit 1 rank (fits: parallel.data = 1 or \"auto\", or start 4 ranks)")
 
