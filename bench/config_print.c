@@ -68,7 +68,7 @@ static int by_path(const void *a, const void *b)
 
 static void write_canonical(const struct config *c, FILE *out)
 {
-    struct slot slots[CONFIG_SLOTS_MAX];
+    struct slot slots[CONFIG_SLOTS_MAX] = { 0 };
     struct json w;
     size_t n = 0;
     for (struct slot s = { 0 }; slot_next(&s, c);)
