@@ -1,0 +1,33 @@
+"""scripts/plot-run on a real result, and on files that are none."""
+import json
+import unittest
+
+from tests.cli.program import ROOT, InFolder
+
+PLOT = ROOT / "scripts/plot-run"
+
+
+class Plot(InFolder):
+    def test_a_result_becomes_a_picture_beside_it(self):
+        self.run_ok(ranks=2)
+        result = self.outs()[0]
+        done = self.command(f"{PLOT} '{result.name}'")
+        picture = result.with_suffix(".png")
+        self.assertEqual((done.returncode, done.stdout), (0, f"{picture.name}\n"), done.stderr)
+        self.assertEqual(picture.read_bytes()[:8], b"\x89PNG\r\n\x1a\n")
+
+    def test_other_files_are_refused_in_one_sentence(self):
+        for name, content, says in (("none.json", None, "No such file"), ("text.json", "no JSON", "is not a result"),
+                                    ("list.json", "[1]", "is not a result"), ("other.json", '{"schema": "x"}', "is not a result"),
+                                    ("failed.json", json.dumps({"schema": "dmlbench.result", "run": {"status": "failed"},
+                                                                "samples": {"warmup": None}}), "no measured step (run failed)")):
+            with self.subTest(name=name):
+                if content is not None:
+                    self.write(name, content)
+                done = self.command(f"{PLOT} {name}")
+                self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done.stderr)
+                self.assertIn(says, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
