@@ -2,7 +2,7 @@
 import json
 import unittest
 
-from tests.cli.program import ROOT, InFolder
+from program import ROOT, InFolder
 
 PLOT = ROOT / "scripts/plot-run"
 
