@@ -10,8 +10,10 @@
 #include "collectives/audit.h"
 
 #include <errno.h>
+#include <math.h>
 #include <mpi.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,40 +90,42 @@ static void remove_records(int ranks)
     rmdir(folder);
 }
 
-const char *audit_collect(int ranks, uint64_t *bytes)
+double audit_collect(int ranks, const char **why)
 {
     char path[PATH_BYTES + 64], number[16];
     const struct timespec pause = { .tv_nsec = LOOK_NS };
     long looks_left = PATIENCE_S * (1000000000L / LOOK_NS);
     uint64_t sum = 0;
+    *why = reason[0] ? reason : "the monitoring of Open MPI was not switched on";
     if (!folder[0])
-        return reason[0] ? reason : "the monitoring of Open MPI was not switched on";
+        return NAN;
     for (int r = 0; r < ranks; r++) {
         snprintf(number, sizeof number, "%d", r);
         record_path(path, number);
         while (!add_record(path, &sum)) {
             if (looks_left-- == 0) {
                 snprintf(reason, sizeof reason, "rank %d left no record of sent bytes in %s (is it on another host?)", r, folder);
+                *why = reason;
                 remove_records(ranks);
-                return reason;
+                return NAN;
             }
             nanosleep(&pause, NULL);
         }
     }
     remove_records(ranks);
-    *bytes = sum;
-    return NULL;
+    *why = NULL;
+    return (double)sum;
 }
 
 #else
 
 void audit_prepare(void) {}
 
-const char *audit_collect(int ranks, uint64_t *bytes)
+double audit_collect(int ranks, const char **why)
 {
     (void)ranks;
-    (void)bytes;
-    return "only Open MPI has a component that measures sent bytes from outside";
+    *why = "only Open MPI has a component that measures sent bytes from outside";
+    return NAN;
 }
 
 #endif

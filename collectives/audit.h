@@ -6,13 +6,11 @@
 #ifndef DMLBENCH_COLLECTIVES_AUDIT_H
 #define DMLBENCH_COLLECTIVES_AUDIT_H
 
-#include <stdint.h>
-
 /* Local, every rank, before job_open: switches the component on, for the whole run. */
 void audit_prepare(void);
 
 /* Local, rank 0, after job_close: bytes that all ranks together sent since audit_prepare. Waits some seconds for the others.
- * Returns NULL, or in one sentence why it cannot be known (no Open MPI, simulated hosts, ranks on another host). */
-const char *audit_collect(int ranks, uint64_t *bytes);
+ * NaN, and in *why one sentence, where it cannot be known (no Open MPI, simulated hosts, ranks on another host). */
+double audit_collect(int ranks, const char **why);
 
 #endif

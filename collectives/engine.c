@@ -312,8 +312,7 @@ static size_t needed_workspace_B(const struct operation *op)
     return longest;
 }
 
-/* Cuts into segments of nearly equal length, none empty. */
-static void cut(struct operation *op)
+void operation_cut(struct operation *op)
 {
     if (op->n == 0 || op->rounds == 0) {
         op->segments = 0;
@@ -324,13 +323,12 @@ static void cut(struct operation *op)
     op->segments = (op->n + op->segment_n - 1) / op->segment_n;
 }
 
-static uint64_t predicted_B(const struct operation *op)
+uint64_t operation_sent_elements(const struct operation *op)
 {
     if (op->segments == 0 || !op->sent_elements)
         return 0;
     size_t last = op->n - (op->segments - 1) * op->segment_n;
-    uint64_t elements = (op->segments - 1) * op->sent_elements(op, op->segment_n) + op->sent_elements(op, last);
-    return elements * op->element_B;
+    return (op->segments - 1) * op->sent_elements(op, op->segment_n) + op->sent_elements(op, last);
 }
 
 status engine_plan(struct engine *e, const struct operation *planned, size_t bytes, struct operation **out)
@@ -339,8 +337,8 @@ status engine_plan(struct engine *e, const struct operation *planned, size_t byt
     if (!op)
         return status_fail(STATUS_FAILED, "no memory for a collective operation");
     memcpy(op, planned, bytes);
-    cut(op);
-    op->predicted_B = predicted_B(op);
+    operation_cut(op);
+    op->predicted_B = operation_sent_elements(op) * op->element_B;
     status s = op->segments ? reserve_workspace(e, needed_workspace_B(op)) : STATUS_OK;
     if (s != STATUS_OK) {
         free(op);

@@ -30,6 +30,10 @@ status engine_plan_sum(struct engine *e, const struct allreduce *algorithm, enum
                        struct operation **op);
 status engine_plan_gather(struct engine *e, enum purpose purpose, unsigned char *codes, size_t bytes, struct operation **op);
 
+/* Pure. Floats that `rank` of p sends in one sum of n floats cut as by an engine of this segment_B; 0 where the algorithm has no
+ * formula. */
+uint64_t engine_sent_floats(const struct allreduce *a, size_t segment_B, int p, int rank, size_t n);
+
 /* Local; begin an operation. Every rank starts the same operations in the same order. */
 void engine_start(struct engine *e, struct operation *op);
 /* Local; advance what is in flight as far as it goes without waiting. Does nothing for progress none and thread. */

@@ -49,6 +49,11 @@ struct operation {
     double start_s, end_s;
 };
 
+/* Pure. Cuts into segments of nearly equal length, none empty, none where there are no rounds. */
+void operation_cut(struct operation *op);
+/* Pure. Elements that this rank sends in all segments, by formula; 0 where unknown. */
+uint64_t operation_sent_elements(const struct operation *op);
+
 /* Local. Keeps a copy of the struct of `bytes` bytes that begins with *planned. On failure its storage is still the caller's. */
 status engine_plan(struct engine *e, const struct operation *planned, size_t bytes, struct operation **op);
 

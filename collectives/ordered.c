@@ -7,9 +7,7 @@
  * Nodes of different ranks are disjoint and in order, so pushing them rebuilds the one tree over the M leaves. A node whose right
  * part would lie beyond M is the same sum as its left child; the stack always names it by the highest of these levels, so that
  * brothers are known by their indices alone.
- * It moves K - 1 times more than a reduce-scatter where a rank's leaves fold to K nodes: that is the price of equal bits.
- * Source: after Demmel & Nguyen 2015, "Parallel reproducible summation", who also trade speed for a fixed result; the fixed tree
- * over micro-batches is this program's own.
+ * A rank whose leaves fold to K nodes sends K times what a reduce-scatter would: the price of equal bits.
  */
 #include "collectives/ordered.h"
 
@@ -163,19 +161,40 @@ static void fold_own_block(const struct operation *op, const struct segment *seg
     memcpy(o->x + at, sum[0], n * sizeof(float));
 }
 
-uint64_t ordered_sent_floats(int p, int rank, size_t n, int64_t leaves)
-{
-    struct tree_node nodes[TREE_DEPTH_MAX];
-    if (p == 1)
-        return 0;
-    uint64_t own = (uint64_t)rank_cover(p, rank, leaves, nodes) * (n - block_length(n, p, rank));
-    return own + n - block_length(n, p, (rank + 1) % p);
-}
-
 static uint64_t ordered_sent(const struct operation *op, size_t n)
 {
     const struct ordered *o = (const struct ordered *)op;
-    return ordered_sent_floats(o->p, o->rank, n, o->leaves);
+    struct tree_node nodes[TREE_DEPTH_MAX];
+    if (o->p == 1)
+        return 0;
+    uint64_t exchanged = (uint64_t)rank_cover(o->p, o->rank, o->leaves, nodes) * (n - block_length(n, o->p, o->rank));
+    return exchanged + n - block_length(n, o->p, (o->rank + 1) % o->p);
+}
+
+/* All but what needs the list of nodes. */
+static struct ordered ordered_of(size_t segment_B, int p, int rank, size_t n, int64_t leaves)
+{
+    size_t segment_n = segment_B / sizeof(float) * (size_t)p;
+    return (struct ordered){
+        .op = { .n = n,
+                .element_B = sizeof(float),
+                .segment_n = segment_n < n ? segment_n : n,
+                .rounds = 1,
+                .step = ordered_step,
+                .local = fold_own_block,
+                .sent_elements = ordered_sent,
+                .logical_B = n * sizeof(float) },
+        .p = p,
+        .rank = rank,
+        .leaves = leaves,
+    };
+}
+
+uint64_t ordered_sent_floats(size_t segment_B, int p, int rank, size_t n, int64_t leaves)
+{
+    struct ordered o = ordered_of(segment_B, p, rank, n, leaves);
+    operation_cut(&o.op);
+    return operation_sent_elements(&o.op);
 }
 
 /* Fills first, nodes and nodes_most; the storage is one allocation, which starts at nodes. */
@@ -202,24 +221,12 @@ status engine_plan_ordered(struct engine *e, enum purpose purpose, const float *
                            struct operation **op)
 {
     const struct fabric *f = engine_fabric(e);
-    size_t segment_n = engine_segment_B(e) / sizeof(float) * (size_t)f->ranks;
-    struct ordered o = {
-        .op = { .purpose = purpose,
-                .n = n,
-                .element_B = sizeof(float),
-                .segment_n = segment_n < n ? segment_n : n,
-                .step = ordered_step,
-                .local = fold_own_block,
-                .sent_elements = ordered_sent,
-                .logical_B = n * sizeof(float) },
-        .p = f->ranks,
-        .rank = f->rank,
-        .leaves = leaves,
-        .x = x,
-    };
+    struct ordered o = ordered_of(engine_segment_B(e), f->ranks, f->rank, n, leaves);
+    o.op.purpose = purpose;
+    o.x = x;
     TRY(list_nodes(&o));
     memcpy(o.partial, partial, (size_t)(o.first[f->rank + 1] - o.first[f->rank]) * sizeof *partial);
-    o.op.rounds = exchange_rounds(&o) + 1 + o.p - 1;
+    o.op.rounds = exchange_rounds(&o) + 1 + (o.p - 1);
     o.op.workspace_B = (size_t)o.first[o.p] * block_length(o.op.segment_n, o.p, 0) * sizeof(float);
     status s = engine_plan(e, &o.op, sizeof o, op);
     if (s != STATUS_OK)

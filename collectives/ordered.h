@@ -41,7 +41,7 @@ int tree_buffers(int64_t leaves, int64_t first, int64_t count);
  * the order of the tree, and passes the finished blocks round a ring (n - n/p floats). */
 status engine_plan_ordered(struct engine *e, enum purpose purpose, const float *const *partial, float *x, size_t n, int64_t leaves,
                            struct operation **op);
-/* Floats that `rank` sends in it, by formula. */
-uint64_t ordered_sent_floats(int p, int rank, size_t n, int64_t leaves);
+/* Pure. Floats that `rank` of p sends in it, by formula, cut as by an engine of this segment_B. */
+uint64_t ordered_sent_floats(size_t segment_B, int p, int rank, size_t n, int64_t leaves);
 
 #endif

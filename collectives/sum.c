@@ -39,31 +39,42 @@ static uint64_t sum_sent(const struct operation *op, size_t n)
     return s->algorithm->sent_floats(s->p, s->rank, n);
 }
 
+static struct sum sum_of(const struct allreduce *a, size_t segment_B, int p, int rank, float *x, size_t n)
+{
+    size_t blocks = a->blocks ? (size_t)a->blocks(p) : 1;
+    return (struct sum){
+        .op = { .n = n,
+                .element_B = sizeof(float),
+                .segment_n = a->rounds ? segment_B / sizeof(float) * blocks : n,
+                .rounds = a->rounds ? a->rounds(p) : p > 1,
+                .step = a->rounds ? sum_step : library_step,
+                .sent_elements = a->sent_floats ? sum_sent : NULL,
+                .logical_B = n * sizeof(float) },
+        .algorithm = a,
+        .p = p,
+        .rank = rank,
+        .x = x,
+    };
+}
+
+uint64_t engine_sent_floats(const struct allreduce *a, size_t segment_B, int p, int rank, size_t n)
+{
+    struct sum s = sum_of(a, segment_B, p, rank, NULL, n);
+    operation_cut(&s.op);
+    return operation_sent_elements(&s.op);
+}
+
 status engine_plan_sum(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
                        struct operation **op)
 {
     const struct fabric *f = engine_fabric(e);
-    bool by_rounds = algorithm->rounds != NULL;
     const char *why = algorithm->refuses ? algorithm->refuses(f->ranks, n) : NULL;
-    if (!why && !by_rounds && !f->ops->start_sum)
+    if (!why && !algorithm->rounds && !f->ops->start_sum)
         why = "the fabric has no allreduce of its own";
     if (why)
         return status_fail(STATUS_USAGE, "allreduce \"%s\" cannot sum %zu floats over %d ranks: %s", algorithm->member.name, n,
                            f->ranks, why);
-    size_t blocks = algorithm->blocks ? (size_t)algorithm->blocks(f->ranks) : 1;
-    struct sum s = {
-        .op = { .purpose = purpose,
-                .n = n,
-                .element_B = sizeof(float),
-                .segment_n = by_rounds ? engine_segment_B(e) / sizeof(float) * blocks : n,
-                .rounds = by_rounds ? algorithm->rounds(f->ranks) : f->ranks > 1,
-                .step = by_rounds ? sum_step : library_step,
-                .sent_elements = algorithm->sent_floats ? sum_sent : NULL,
-                .logical_B = n * sizeof(float) },
-        .algorithm = algorithm,
-        .p = f->ranks,
-        .rank = f->rank,
-        .x = x,
-    };
+    struct sum s = sum_of(algorithm, engine_segment_B(e), f->ranks, f->rank, x, n);
+    s.op.purpose = purpose;
     return engine_plan(e, &s.op, sizeof s, op);
 }
