@@ -80,7 +80,7 @@ static double bucket_sent_B(const struct config *c, size_t n, int64_t leaves, in
 {
     switch (way_of(c)) {
     case ORDERED:
-        return 4.0 * (double)ordered_sent_floats(ranks, rank, n, leaves);
+        return 4.0 * (double)ordered_sent_floats((size_t)c->exchange.segment_B, ranks, rank, n, leaves);
     case CODED:
         return (double)(ranks - 1) *
                (double)compressor_find(c->exchange.compressor.name)->code_bytes(c->exchange.compressor.options, n);

@@ -23,12 +23,12 @@ struct options {
     int n_sets;
 };
 
-struct option {
+struct program_option {
     const char *name, *value, *help; /* value NULL: a flag */
     size_t offset;                   /* of a bool, or a const char *; of `sets` for the one that may be repeated */
 };
 
-static const struct option table[] = {
+static const struct program_option table[] = {
     { "--config", "FILE", "run the experiment of this file (as given, else in configs/)", offsetof(struct options, config) },
     { "--set", "KEY=VALUE", "set one key, after the file; VALUE is JSON, or else a string; repeatable",
       offsetof(struct options, sets) },
@@ -49,7 +49,7 @@ enum { OPTIONS = sizeof table / sizeof table[0] };
 
 /* ---- options ------------------------------------------------------------------------------------------------------------- */
 
-static const struct option *find_option(const char *word, size_t length)
+static const struct program_option *find_option(const char *word, size_t length)
 {
     for (int i = 0; i < OPTIONS; i++)
         if (strlen(table[i].name) == length && !strncmp(table[i].name, word, length))
@@ -57,7 +57,7 @@ static const struct option *find_option(const char *word, size_t length)
     return NULL;
 }
 
-static void store(struct options *o, const struct option *option, const char *value)
+static void store(struct options *o, const struct program_option *option, const char *value)
 {
     void *field = (char *)o + option->offset;
     if (!option->value)
@@ -74,7 +74,7 @@ static status parse_options(struct options *o, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         const char *equals = strchr(argv[i], '=');
         const size_t length = equals ? (size_t)(equals - argv[i]) : strlen(argv[i]);
-        const struct option *option = find_option(argv[i], length);
+        const struct program_option *option = find_option(argv[i], length);
         if (!option)
             return status_fail(STATUS_USAGE, "%s: no such option; dmlbench --help lists them", argv[i]);
         if (!option->value && equals)
