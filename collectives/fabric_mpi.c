@@ -70,6 +70,10 @@ static void wait_any(struct fabric *f, fabric_request *const *r, int n)
     (void)f;
     MPI_Request requests[FABRIC_WAIT_MAX];
     int done;
+    if (n == 1) {
+        MPI_Wait(&r[0]->mpi, MPI_STATUS_IGNORE);
+        return;
+    }
     for (int i = 0; i < n; i++)
         requests[i] = r[i]->mpi;
     MPI_Waitany(n, requests, &done, MPI_STATUS_IGNORE);
