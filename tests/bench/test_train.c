@@ -27,7 +27,7 @@ static void tree_reduction_gives_the_same_bits_on_1_2_3_4_6_and_8_ranks(void **s
     for (int k = 0; k < 2; k++) {
         const struct trained serial = TRAIN(texts[k], 1, BATCH, "exchange.reduction=tree");
         for (int i = 0; i < 5 && counts[i] <= job.ranks; i++) {
-            const struct trained parallel = TRAIN(texts[k], counts[i], BATCH, "exchange.reduction=tree", "exchange.bucket_B=4096");
+            const struct trained parallel = TRAIN(texts[k], counts[i], BATCH, "exchange.reduction=tree", "exchange.bucket_B=16000");
             assert_on_all_ranks(same_bits(&parallel, &serial));
         }
     }
@@ -49,7 +49,7 @@ static void every_allreduce_trains_like_one_rank(void **state)
         for (int i = 0; i < 2; i++) {
             char key[64];
             snprintf(key, sizeof key, "exchange.allreduce=%s", allreduces[a]->member.name);
-            const struct trained parallel = TRAIN(TEXT_GPT, ranks_at_most(counts[i]), BATCH, SGD, key, "exchange.bucket_B=2048");
+            const struct trained parallel = TRAIN(TEXT_GPT, ranks_at_most(counts[i]), BATCH, SGD, key, "exchange.bucket_B=16000");
             assert_on_all_ranks(close_to(&parallel, &serial, FAST_TOLERANCE));
         }
 }
@@ -64,7 +64,7 @@ static void overlap_progress_and_buckets_change_no_bit(void **state)
         char key[64];
         snprintf(key, sizeof key, "exchange.progress=%s", progress[i]);
         const struct trained other =
-            TRAIN(TEXT_GPT, p, BATCH, key, "exchange.allreduce=doubling", "exchange.bucket_B=1000", "exchange.segment_B=400");
+            TRAIN(TEXT_GPT, p, BATCH, key, "exchange.allreduce=doubling", "exchange.bucket_B=10000", "exchange.segment_B=2000");
         assert_on_all_ranks(same_bits(&other, &plain));
     }
 }
@@ -109,7 +109,7 @@ static void predicted_planned_and_counted_bytes_agree_in_every_way_of_exchange(v
     for (int i = 0; i < 5 && counts[i] <= job.ranks; i++)
         for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
             const struct trained r =
-                TRAIN(TEXT_GPT, counts[i], BATCH, ways[w], "exchange.bucket_B=5000", "exchange.segment_B=1004");
+                TRAIN(TEXT_GPT, counts[i], BATCH, ways[w], "exchange.bucket_B=20000", "exchange.segment_B=4004");
             const struct ledger_row *row = &r.ledger.rows[PURPOSE_GRADIENT];
             assert_on_all_ranks(row->wire_B_predicted == row->wire_B_counted);
             assert_on_all_ranks((double)row->wire_B_counted == r.planned_B);

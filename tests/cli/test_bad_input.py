@@ -51,7 +51,7 @@ class BadInput(InFolder):
         self.assert_refused(done, 2, "data.path", "text.txt")
 
     def test_a_loss_that_is_not_a_number_stops_and_is_written_down(self):
-        done = self.dmlbench("--config tiny.json --set optimizer='{\"name\":\"sgd\",\"learning_rate\":1e30}'", ranks=3)
+        done = self.dmlbench("--config tiny.json --set optimizer.learning_rate=1e6 --set measure.steps=100", ranks=3)
         self.assert_refused(done, 1, "loss", "step")
         result = json.loads(self.results()[0].read_text())
         self.assertEqual((result["run"]["status"], result["run"]["exit_code"]), ("failed", 1))
@@ -66,10 +66,13 @@ class BadInput(InFolder):
         self.assertLess(time.monotonic() - start, 20)
 
     def test_a_full_disk_leaves_nothing_half_written(self):
-        done = subprocess.run(["bash", "-c", f"ulimit -f 4; exec mpirun -q -np 3 {BUILD}/dmlbench --config tiny.json --out full.json"],
-                              cwd=self.folder, capture_output=True, text=True, timeout=60)
-        self.assert_refused(done, 1, "full.json")
-        self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["tiny.json"])
+        disk = self.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", disk], capture_output=True).returncode:
+            self.skipTest("mounting a small disk takes root")
+        self.addCleanup(subprocess.run, ["umount", disk], check=True)
+        self.assert_refused(self.dmlbench("--config tiny.json --out disk/full.json", ranks=3), 1, "disk/full.json", "No space left")
+        self.assertEqual(list(disk.iterdir()), [])
 
     def ranks_of(self, mpirun):
         """Process ids of the program's ranks below mpirun, once all run."""
@@ -95,7 +98,9 @@ class BadInput(InFolder):
         running.wait(timeout=30)
         self.assertLess(time.monotonic() - start, 15)
         self.assertNotEqual(running.returncode, 0)
-        self.assertFalse([pid for pid in ranks if pathlib.Path(f"/proc/{pid}").exists()])
+        while any(pathlib.Path(f"/proc/{pid}").exists() for pid in ranks):  # a killed process takes a moment to go
+            self.assertLess(time.monotonic() - start, 20)
+            time.sleep(0.1)
 
     def test_a_killed_rank_ends_the_job_in_seconds_and_what_was_measured_is_kept(self):
         running, ranks = self.start_long_run()
