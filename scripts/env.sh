@@ -2,7 +2,8 @@
 # The environment to build, test and run dmlbench in: `. scripts/env.sh` (bash, zsh or dash; twice does no harm).
 #
 # Puts build/ on the PATH and lets `mpirun -np 8 dmlbench ...` work as root and with fewer cores than ranks (Open MPI then
-# yields the core while it waits). A variable that is set already keeps its value.
+# yields the core while it waits). A variable that is set already keeps its value, but for an OPENBLAS_CORETYPE that leaves the
+# processor's AVX-512 unused: that halves every matrix product, so it is replaced, and this says so.
 # dash does not tell a sourced file its own name: there, stand in the project's folder.
 
 if [ -n "${BASH_VERSION:-}" ]; then
@@ -29,5 +30,14 @@ else
     export OMPI_MCA_rmaps_base_oversubscribe="${OMPI_MCA_rmaps_base_oversubscribe:-1}"
     # One thread per rank: more would compete with the other ranks for the cores.
     export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
+    case "${OPENBLAS_CORETYPE:-}" in
+        '' | [Ss]kylake[Xx] | [Cc]ooperlake | [Ss]apphire[Rr]apids) ;; # the program chooses; kernels with AVX-512
+        *)
+            if grep -qw avx512vl /proc/cpuinfo 2> /dev/null; then
+                echo "env.sh: OPENBLAS_CORETYPE=$OPENBLAS_CORETYPE leaves AVX-512 unused; now SkylakeX (set it again to have it back)" >&2
+                export OPENBLAS_CORETYPE=SkylakeX
+            fi
+            ;;
+    esac
 fi
 unset dmlbench_home

@@ -99,6 +99,12 @@ class Environment(unittest.TestCase):
         env = self.after("bash", ". scripts/env.sh", OPENBLAS_NUM_THREADS="4", OMPI_MCA_rmaps_base_oversubscribe="0")
         self.assertEqual((env["OPENBLAS_NUM_THREADS"], env["OMPI_MCA_rmaps_base_oversubscribe"]), ("4", "0"))
 
+    def test_replaces_a_blas_kernel_only_where_it_leaves_avx512_unused(self):
+        has = "avx512vl" in pathlib.Path("/proc/cpuinfo").read_text().split()
+        for given, after in (("Haswell", "SkylakeX" if has else "Haswell"), ("Cooperlake", "Cooperlake"), ("", "")):
+            env = self.after("sh", ". scripts/env.sh 2> /dev/null", OPENBLAS_CORETYPE=given)
+            self.assertEqual(env["OPENBLAS_CORETYPE"], after)
+
     def test_mpirun_starts_more_ranks_than_cores(self):
         ranks = 2 * os.cpu_count() + 1
         env = self.after("bash", ". scripts/env.sh")
