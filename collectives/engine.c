@@ -102,12 +102,6 @@ static bool look(struct engine *e, struct slot *s, enum asking asking)
     return received || sent;
 }
 
-static void finish(struct engine *e, struct operation *op)
-{
-    op->end_s = fabric_now_s(e->fabric);
-    e->in_flight--;
-}
-
 /* Plays the slot's segment as far as it goes; true if something changed. */
 static bool advance(struct engine *e, struct slot *s, enum asking asking)
 {
@@ -117,7 +111,7 @@ static bool advance(struct engine *e, struct slot *s, enum asking asking)
         if (++s->round == op->rounds) {
             s->op = NULL;
             if (++op->segments_done == op->segments)
-                finish(e, op);
+                e->in_flight--;
             return true;
         }
         begin_round(e, s);
@@ -363,7 +357,6 @@ void engine_start(struct engine *e, struct operation *op)
     assert(op->segments_done == op->segments); /* not in flight already */
     op->segments_begun = op->segments_done = 0;
     op->next_started = NULL;
-    op->start_s = op->end_s = fabric_now_s(e->fabric);
     record_start(&e->fabric->ledger.rows[op->purpose], op);
     if (op->segments) {
         if (e->first)
@@ -392,9 +385,4 @@ void engine_wait(struct engine *e, struct operation *op)
         if (!play(e, DO_NOT_ASK))
             sleep_until_message(e);
     unlock(e);
-}
-
-double operation_s(const struct operation *op)
-{
-    return op->end_s - op->start_s;
 }

@@ -40,7 +40,5 @@ void engine_start(struct engine *e, struct operation *op);
 void engine_poll(struct engine *e);
 /* Collective; returns when op is done. */
 void engine_wait(struct engine *e, struct operation *op);
-/* Seconds during which op was in flight, start to completion, of its last use. */
-double operation_s(const struct operation *op);
 
 #endif

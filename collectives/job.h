@@ -17,7 +17,8 @@ struct job {
     int rank, ranks;
 };
 
-/* Once per process; asks MPI for MPI_THREAD_SERIALIZED (what was got: MPI_Query_thread). */
+/* Once per process; asks MPI for MPI_THREAD_SERIALIZED (what was got: MPI_Query_thread). Sets OMPI_MCA_btl_vader_eager_limit for
+ * Open MPI, unless it is set, so that messages up to 32 KiB are fast between ranks of one host. */
 void job_open(struct job *j, int *argc, char ***argv);
 void job_close(struct job *j);
 

@@ -46,7 +46,6 @@ struct operation {
     struct operation *next_planned, *next_started;
     size_t segments, segments_begun, segments_done;
     uint64_t predicted_B;
-    double start_s, end_s;
 };
 
 /* Pure. Cuts into segments of nearly equal length, none empty, none where there are no rounds. */

@@ -15,7 +15,7 @@
 #include "collectives/engine.h"
 #include "collectives/job.h"
 
-enum { SIZES = 9, OWN_MOST = 8, REPEAT_MOST = 64, SEGMENT_B = 256 << 10 };
+enum { SIZES = 9, OWN_MOST = 8, REPEAT_MOST = 64, SEGMENT_B = 32 << 10 };
 
 struct contest {
     struct job job;
