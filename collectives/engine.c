@@ -65,10 +65,10 @@ static void begin_round(struct engine *e, struct slot *s)
     s->sending = step->to >= 0 && step->send_B > 0;
     s->receiving = step->from >= 0 && step->recv_B > 0;
     s->adding = s->receiving && step->landing == LANDING_ADD;
+    if (s->sending) /* first: the other rank waits for it */
+        fabric_send(e->fabric, s->op->purpose, step->send, step->send_B, step->to, tag, &s->send);
     if (s->receiving)
         fabric_recv(e->fabric, s->adding ? s->segment.workspace : step->recv, step->recv_B, step->from, tag, &s->recv);
-    if (s->sending)
-        fabric_send(e->fabric, s->op->purpose, step->send, step->send_B, step->to, tag, &s->send);
     if (step->landing == LANDING_LIBRARY_SUM) {
         fabric_sum(e->fabric, step->recv, step->recv_B / sizeof(float), &s->recv);
         s->receiving = true;
