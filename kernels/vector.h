@@ -15,7 +15,6 @@
 #include <string.h>
 
 /* Functions of vectors must vanish into their callers: vectors wider than the processor's have no settled calling convention. */
-#pragma GCC diagnostic ignored "-Wpsabi"
 #define VEC_INLINE static inline __attribute__((always_inline))
 
 enum { LANES = 16 };
