@@ -9,6 +9,7 @@ PyTorch is measured as installed and with the AVX-512 kernel asked for.
 import argparse
 import datetime
 import json
+import math
 import os
 import pathlib
 import re
@@ -83,7 +84,7 @@ def bench_kernels(env, folder, rounds):
             raw[name].append(result["metrics"]["sgemm_flop_per_s"])
             if name == "own":
                 own = f"{result['platform']['blas_kernel']}: {result['platform']['blas_kernel_reason']}"
-    print(f"  {own}; {statistics.median(raw['own']) / 1e9:.0f} Gflop/s")
+    print(f"  {own}; {statistics.median(raw['own']) / 1e9:.0f} Gflop/s on 2 ranks")
     rows = [row(f"own choice / {name}", [a / b for a, b in zip(raw["own"], raw[name])]) for name in asked]
     return {"flop_per_s": raw, "rows": rows}
 
@@ -101,7 +102,7 @@ def bench_steps(env, folder, rounds):
         for _ in range(rounds):
             result = dmlbench(model, env, folder)
             ours.append(measured_steps(result))
-            mfu.append(result["metrics"]["mfu_frac"])
+            mfu.append(result["metrics"]["mfu_frac"] or math.nan)  # null says that it could not be measured
             for way, more in ways.items():
                 theirs[way].append(torch(model, env, **more))
         own_s = [statistics.median(steps) for steps in ours]
