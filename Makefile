@@ -68,8 +68,9 @@ $(BUILD)/$(1)/tests/speed/%: $(BUILD)/$(1)/tests/speed/%.o $(BUILD)/$(1)/libbenc
 endef
 $(foreach variant,$(VARIANTS),$(eval $(call variant_rules,$(variant))))
 
-# records the step's matrix products by standing in for matmul
+# These stand in for functions: one records the step's matrix products, one counts allocations.
 $(BUILD)/mpi/tests/speed/speed_gpt: LDLIBS += -Wl,--wrap=matmul
+$(VARIANTS:%=$(BUILD)/%/tests/bench/test_allocation): LDLIBS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
 # Two notes of what the objects were made with; each is rewritten, and its objects remade, only when it changes: the compilers
 # and flags of all objects, and the build's identity, which goes into one file.
@@ -104,7 +105,7 @@ TESTS_mpi   := $(patsubst %.c,%,$(shell grep -ls '^/\* ranks:' $(TESTS:=.c) /dev
 TESTS_unit  := $(filter-out $(TESTS_mpi),$(TESTS))
 TESTS_tools := $(patsubst %.c,%,$(wildcard tests/*/show_*.c))
 
-test-programs: all sim $(TESTS:%=$(BUILD)/mpi/%) $(TESTS_tools:%=$(BUILD)/mpi/%) $(TESTS_mpi:%=$(BUILD)/sim/%)
+test-programs: all sim $(TESTS:%=$(BUILD)/mpi/%) $(TESTS_tools:%=$(BUILD)/mpi/%) $(TESTS_mpi:%=$(BUILD)/sim/%) $(BUILD)/sim/tests/collectives/show_deadlock
 asan-programs: $(BUILD)/asan/dmlbench $(TESTS:%=$(BUILD)/asan/%)
 
 test: test-ready
