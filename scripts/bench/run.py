@@ -27,11 +27,12 @@ MODELS = ("mlp-1024", "gpt-4x256")
 
 
 def environment(build):
-    """(environment of scripts/env.sh without OPENBLAS_CORETYPE, the value that was taken out)"""
-    shown = subprocess.run(["sh", "-c", ". scripts/env.sh && env -0"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    env = dict(pair.split("=", 1) for pair in shown.split("\0") if pair)
-    env.update(PATH=f"{build}:{env['PATH']}", OMP_NUM_THREADS="1")
-    return env, env.pop("OPENBLAS_CORETYPE", None)
+    """(what scripts/env.sh makes of ours without OPENBLAS_CORETYPE, the value that was taken out)"""
+    ours = dict(os.environ)
+    forced = ours.pop("OPENBLAS_CORETYPE", None)
+    shown = subprocess.run(["sh", "-c", ". scripts/env.sh && env -0"], cwd=ROOT, env=ours, check=True, stdout=subprocess.PIPE, text=True)
+    env = dict(pair.split("=", 1) for pair in shown.stdout.split("\0") if pair)
+    return {**env, "PATH": f"{build}:{env['PATH']}", "OMP_NUM_THREADS": "1"}, forced
 
 
 def cpu_flags():
