@@ -1,0 +1,117 @@
+/* The parts of the result that are computed: bytes, times, and what follows from them. */
+#include "bench/report_parts.h"
+
+#include <math.h>
+
+struct maybe maybe(double value, const char *why)
+{
+    return (struct maybe){ value, isfinite(value) ? NULL : why };
+}
+
+double over_ranks(const struct report *r, const double *sent, int field)
+{
+    double sum = 0;
+    for (size_t i = 0; i < r->ranks; i++)
+        sum += sent[i * SENT_COUNT + (size_t)field];
+    return sum;
+}
+
+/* ---- bytes --------------------------------------------------------------------------------------------------------------- */
+
+void fill_comm(struct report *r, const struct run *run, const double *sent, struct comm_row *rows)
+{
+    const struct config *c = run->config;
+    const struct gradient_plan plan = gradient_plan(c, run->trainer.net.params.n, run->trainer.leaves, 0, run->job->ranks);
+    struct result *out = &r->result;
+    const char *unaudited =
+        run->audited ? "filled when MPI has ended" : "not counted from outside in a timed run; dmlbench --audit does";
+    double predicted = 0;
+    for (int p = 0; p < PURPOSE_COUNT; p++) {
+        const int at = SENT_LEDGER + p * LEDGER_FIELDS;
+        const bool unknown = sent[at + LEDGER_UNPREDICTABLE] != 0, gradient = p == PURPOSE_GRADIENT;
+        rows[p] = (struct comm_row){
+            .name = purpose_name((enum purpose)p),
+            .group = "data",
+            .op = gradient ? plan.op : "allreduce",
+            .algorithm = gradient ? plan.algorithm : allreduce_doubling.member.name,
+            .calls = sent[at + LEDGER_CALLS],
+            .logical_B = sent[at + LEDGER_LOGICAL],
+            .messages = over_ranks(r, sent, at + LEDGER_MESSAGES),
+            .wire_B_counted = unknown ? NAN : over_ranks(r, sent, at + LEDGER_COUNTED),
+            .wire_B_predicted = maybe(unknown ? NAN : over_ranks(r, sent, at + LEDGER_PREDICTED),
+                                      "the MPI library does not say what its own allreduce sends"),
+            .wire_B_measured = maybe(NAN, unaudited),
+        };
+        out->comm_total.wire_B_counted += rows[p].wire_B_counted;
+        predicted += rows[p].wire_B_predicted.value;
+    }
+    out->comm = rows;
+    out->n_comm = PURPOSE_COUNT;
+    out->comm_total.wire_B_predicted = maybe(predicted, "a part is not predictable: see comm");
+    out->comm_total.wire_B_measured = maybe(NAN, unaudited);
+    out->comm_total.match = predicted == out->comm_total.wire_B_counted;
+    out->comm_total.dense_equivalent_B =
+        2.0 * (run->job->ranks - 1) * 4 * (double)run->trainer.net.params.n * (double)run->samples.steps;
+}
+
+/* A step is as long as its slowest rank's. */
+/* ---- times --------------------------------------------------------------------------------------------------------------- */
+
+static double slowest(const struct result *out, size_t step)
+{
+    double most = 0;
+    for (size_t r = 0; r < out->samples.ranks; r++)
+        most = fmax(most, out->samples.step_s[r * out->samples.steps + step]);
+    return most;
+}
+
+static double mean_over_ranks(const struct result *out, enum phase p, size_t step)
+{
+    double sum = 0;
+    for (size_t r = 0; r < out->samples.ranks; r++)
+        sum += out->samples.phase_s[p][r * out->samples.steps + step];
+    return sum / (double)out->samples.ranks;
+}
+
+/* work: room for four doubles a step. */
+static void fill_times(struct result *out, double *work)
+{
+    const size_t first = (size_t)out->samples.warmup_steps, n = (size_t)out->samples.measured_steps;
+    double *step_s = work, *rate = work + n, *sorted = work + 2 * n;
+    double total_s = 0;
+    for (size_t i = 0; i < n; i++) {
+        step_s[i] = slowest(out, first + i);
+        rate[i] = out->parallelism.global_batch / step_s[i];
+        total_s += step_s[i];
+    }
+    out->metrics.step_s = statistic_of(step_s, n, sorted);
+    out->metrics.throughput_samples_per_s = statistic_of(rate, n, sorted);
+    out->metrics.throughput_samples_per_s.mean = n ? out->parallelism.global_batch * (double)n / total_s : NAN;
+}
+
+static void fill_overlap(struct result *out, const struct run *run, double *work)
+{
+    const size_t first = (size_t)out->samples.warmup_steps, n = (size_t)out->samples.measured_steps;
+    for (size_t i = 0; i < n; i++)
+        work[i] = mean_over_ranks(out, PHASE_WAIT, first + i);
+    const double wait_s = statistic_of(work, n, work + n).median, alone_s = run->exchange_alone_s;
+    const char *why = run->job->ranks == 1 ? "one rank exchanges nothing"
+                      : isnan(alone_s)
+                          ? "the exchange alone was not timed: the run failed, or was audited"
+                          : "the ranks waited longer than the exchange alone takes: waiting for each other, not for bytes";
+    out->metrics.overlap_frac = maybe(wait_s <= alone_s ? 1 - wait_s / alone_s : NAN, why);
+}
+
+void fill_metrics(struct report *r, const struct run *run, const double *sent, double *work)
+{
+    struct result *out = &r->result;
+    fill_times(out, work);
+    fill_overlap(out, run, work);
+    const double flop = out->model.flop_forward + out->model.flop_backward, peak = over_ranks(r, sent, SENT_SGEMM);
+    const char *no_peak = job_is_simulated() ? "simulated time has no sgemm rate" : "not measured";
+    out->metrics.sgemm_flop_per_s = maybe(peak, no_peak);
+    out->metrics.mfu_frac = maybe(flop / out->metrics.step_s.median / peak, isfinite(peak) ? "no step was measured" : no_peak);
+    out->metrics.bubble_frac_theory = out->metrics.bubble_frac_measured = maybe(NAN, "there is no pipeline");
+    for (size_t i = 0; i < out->n_ranks; i++)
+        out->metrics.peak_rss_B = fmax(out->metrics.peak_rss_B, out->ranks[i].peak_rss_B);
+}

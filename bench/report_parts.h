@@ -1,0 +1,29 @@
+/* Between report.c, which gathers, and report_parts.c, which computes. */
+#ifndef DMLBENCH_BENCH_REPORT_PARTS_H
+#define DMLBENCH_BENCH_REPORT_PARTS_H
+
+#include "bench/report.h"
+
+/* What a rank sends beside its samples, in this order. */
+enum {
+    SENT_COORDINATES,
+    SENT_USAGE = SENT_COORDINATES + AXIS_COUNT,
+    SENT_RSS = SENT_USAGE + 4,
+    SENT_SGEMM,
+    SENT_LEDGER,
+    LEDGER_FIELDS = 6,
+    SENT_COUNT = SENT_LEDGER + LEDGER_FIELDS * PURPOSE_COUNT
+};
+enum { LEDGER_CALLS, LEDGER_MESSAGES, LEDGER_LOGICAL, LEDGER_PREDICTED, LEDGER_COUNTED, LEDGER_UNPREDICTABLE };
+
+/* All local, rank 0. sent[r->ranks * SENT_COUNT]: what the ranks sent, in rank order. */
+
+/* Sum of one of the fields over the ranks. */
+double over_ranks(const struct report *r, const double *sent, int field);
+struct maybe maybe(double value, const char *why);
+/* rows[PURPOSE_COUNT] become the result's. */
+void fill_comm(struct report *r, const struct run *run, const double *sent, struct comm_row *rows);
+/* work: room for four doubles a step. */
+void fill_metrics(struct report *r, const struct run *run, const double *sent, double *work);
+
+#endif
