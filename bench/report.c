@@ -301,6 +301,7 @@ status report_interrupted(const struct report *whole, const struct run *run, str
     r.result.samples.step_s = run->samples.step_s;
     memcpy(r.result.samples.phase_s, run->samples.phase_s, sizeof run->samples.phase_s);
     fill(&r, run, sent, STATUS_FAILED, why);
+    r.result.run.failed_step = (double)run->samples.steps; /* it did not end */
     r.result.comm_total.wire_B_predicted = r.result.comm_total.wire_B_measured = maybe(NAN, no_totals);
     r.result.comm_total.wire_B_counted = NAN;
     r.result.warnings = r.warnings;
