@@ -17,7 +17,8 @@ struct engine;    /* one per fabric */
 struct operation; /* planned once, started every step */
 
 /* Local. segment_B: bytes of the algorithms' messages; a vector is cut into segments whose messages have about this size, which
- * bounds the scratch (4 such messages) and lets one segment be summed while the next travels. 4 .. 2^30.
+ * bounds the scratch (4 such messages) and lets one segment be summed while the next travels. 4 .. 2^30; 32768 was fastest between
+ * ranks of one host.
  * One engine per fabric. With progress thread, a rank makes no MPI calls beside the engine's while an operation is in flight. */
 status engine_open(struct engine **e, struct fabric *f, enum progress progress, size_t segment_B);
 void engine_close(struct engine *e); /* also frees the operations planned on it; none may be in flight */

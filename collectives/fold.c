@@ -1,3 +1,5 @@
+/* The folding rounds: the first, in which ranks q .. p-1 give their vectors away, and the last, in which they get the sum back.
+ * In all rounds between they idle, and the others play the algorithm's own. */
 #include "collectives/fold.h"
 
 int fold_levels(int p)

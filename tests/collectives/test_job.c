@@ -160,6 +160,22 @@ static void gather_brings_every_code_to_every_rank(void **state)
     }
 }
 
+static void a_fabric_that_cannot_sleep_is_asked_in_turn(void **state)
+{
+    (void)state;
+    struct fabric_ops sleepless = fabric_mpi;
+    struct fabric f;
+    struct engine *e;
+    if (job_is_simulated())
+        skip_on_all_ranks("asking over and over needs not let virtual time pass");
+    sleepless.wait_any = NULL;
+    assert_on_all_ranks(fabric_open(&f, &sleepless, NULL, job.world) == STATUS_OK);
+    assert_on_all_ranks(engine_open(&e, &f, PROGRESS_NONE, 1000) == STATUS_OK);
+    check_gather(e, &f, 70001);
+    engine_close(e);
+    fabric_close(&f);
+}
+
 static void control_traffic_arrives_as_it_was_sent(void **state)
 {
     (void)state;
@@ -206,6 +222,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(coordinates_are_a_bijection_with_tensor_fastest),
         cmocka_unit_test(groups_hold_the_ranks_that_differ_in_one_coordinate),
         cmocka_unit_test(gather_brings_every_code_to_every_rank),
+        cmocka_unit_test(a_fabric_that_cannot_sleep_is_asked_in_turn),
         cmocka_unit_test(control_traffic_arrives_as_it_was_sent),
         cmocka_unit_test(a_text_is_known_to_all_and_so_is_that_there_is_none),
         cmocka_unit_test(ranks_notice_that_they_differ),
