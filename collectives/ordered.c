@@ -149,7 +149,7 @@ static void fold_own_block(const struct operation *op, const struct segment *seg
     const struct ordered *o = (const struct ordered *)op;
     size_t n = block_length(segment->n, o->p, o->rank), at = segment->at + block_start(segment->n, o->p, o->rank);
     struct tree_stack stack = { .leaves = o->leaves };
-    float *sum[TREE_DEPTH_MAX];
+    float *sum[TREE_DEPTH_MAX] = { NULL };
     for (int j = 0; j < o->first[o->p]; j++) {
         sum[stack.depth] = row(o, segment, j);
         if (j >= o->first[o->rank] && j < o->first[o->rank + 1])
