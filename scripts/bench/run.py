@@ -137,7 +137,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default="build", help="folder of the built programs")
     parser.add_argument("--rounds", type=int, default=7, help="ratios per line (6 or more give an interval)")
-    parser.add_argument("-k", metavar="WORD", default="", help="only the parts whose name contains WORD: kernel, step, speed_...")
+    parser.add_argument("-k", metavar="WORD", default="", help="only the parts whose name contains WORD: sgemm, step, speed_...")
     options = parser.parse_args()
     build = (ROOT / options.build).resolve()
     env, forced = environment(build)
@@ -146,16 +146,18 @@ def main():
 
     found = {"schema": "dmlbench.bench", "schema_version": "1.0.0", "rounds": options.rounds, "load_before": os.getloadavg()[0],
              "start_utc": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        for part, measure in (("kernel", bench_kernels), ("step", bench_steps)):
-            if options.k in part:
-                found[part] = measure(env, folder, options.rounds)
-        found["programs"] = bench_programs(env, folder, build, options.k)
-    out = ROOT / "results" / f"bench-{found['start_utc'].replace(':', '').replace('-', '')[:15]}Z.json"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
-    print(f"raw samples: {out.relative_to(ROOT)}")
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            for part, measure in (("sgemm", bench_kernels), ("step", bench_steps)):
+                if options.k in part:
+                    found[part] = measure(env, folder, options.rounds)
+            found["programs"] = bench_programs(env, folder, build, options.k)
+    finally:  # what was measured before a failure is kept
+        out = ROOT / "results" / f"bench-{found['start_utc'].replace(':', '').replace('-', '')[:15]}Z.json"
+        out.parent.mkdir(exist_ok=True)
+        out.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+        print(f"raw samples: {out.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
