@@ -26,7 +26,7 @@ CC_sim  := $(SMPICC)
 CC_asan := $(MPICC)
 FLAGS_asan := -fsanitize=address,undefined -fno-omit-frame-pointer
 
-.PHONY: all sim deps demo test test-ready test-asan test-programs asan-programs bench layers format lint install uninstall clean help FORCE
+.PHONY: all sim deps docs demo test test-ready test-asan test-programs asan-programs bench layers format lint install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/dmlbench
@@ -127,6 +127,11 @@ bench: deps
 layers: all
 	scripts/check-layers.py $(BUILD)/mpi
 
+# The reference pages are made from the program's tables; a test keeps them in step.
+docs: $(BUILD)/mpi/tests/bench/show_documents
+	$< config > docs/config.md
+	$< results > docs/results.md
+
 # ---- care of the source ------------------------------------------------------------------------------------------------------
 
 C_FILES  := $(wildcard kernels/*.[ch] collectives/*.[ch] bench/*.[ch] tests/*/*.[ch])
@@ -171,6 +176,7 @@ help:
 #: make bench       speed, side by side with what others do on this machine
 #: make test-asan   the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #: make layers      prove that bench -> collectives -> kernels holds
+#: make docs        make docs/config.md and docs/results.md anew from the tables
 #: make format lint care of the source
 #: make install     into $(DESTDIR)$(PREFIX); make uninstall takes it out again
 

@@ -28,8 +28,6 @@ else
         export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="${OMPI_ALLOW_RUN_AS_ROOT_CONFIRM:-1}"
     fi
     export OMPI_MCA_rmaps_base_oversubscribe="${OMPI_MCA_rmaps_base_oversubscribe:-1}"
-    # The program says what is wrong in one sentence; mpirun would add two paragraphs that the exit code is not 0.
-    export OMPI_MCA_orte_execute_quiet="${OMPI_MCA_orte_execute_quiet:-1}"
     # One thread per rank: more would compete with the other ranks for the cores.
     export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
     case "${OPENBLAS_CORETYPE:-}" in

@@ -10,6 +10,8 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 
+SMPIRUN = ROOT / "tests/smpirun"
+
 # A GPT that learns synthetic symbols, small enough for eight ranks on two cores.
 TINY = {"name": "tiny", "model": {"name": "gpt", "layers": 2, "hidden": 32, "heads": 4, "sequence": 16, "vocabulary": 16},
         "data": {"name": "synthetic"}, "batch": {"global": 48, "micro": 2}, "optimizer": {"name": "adamw", "learning_rate": 0.003},

@@ -97,8 +97,7 @@ class Config(unittest.TestCase):
             self.assertEqual(os.listdir(folder), [])
 
     def test_a_progress_thread_cannot_be_simulated(self):
-        simulated = ["smpirun", "-platform", ROOT / "tests/platform.xml", "--cfg=smpi/host-speed:10Gf", "--log=root.thres:critical",
-                     "-np", "2", BUILD / "sim/dmlbench", "--config", "mlp.json", "--set", "exchange.progress=thread"]
+        simulated = [ROOT / "tests/smpirun", "-np", "2", BUILD / "sim/dmlbench", "--config", "mlp.json", "--set", "exchange.progress=thread"]
         done = subprocess.run(simulated, cwd=ROOT, capture_output=True, text=True, timeout=100)
         self.assertEqual(done.returncode, 2)
         self.assertIn("exchange.progress = \"thread\" cannot be simulated", done.stderr)
@@ -107,7 +106,7 @@ class Config(unittest.TestCase):
         for name in ("config", "results"):
             show = [BUILD / "mpi/tests/bench/show_documents", name]
             made = subprocess.run(show, capture_output=True, text=True, check=True).stdout
-            self.assertEqual((ROOT / f"docs/{name}.md").read_text(), made, f"make it anew: {show[0]} {name} > docs/{name}.md")
+            self.assertEqual((ROOT / f"docs/{name}.md").read_text(), made, "make docs")
 
 
 class Result(unittest.TestCase):

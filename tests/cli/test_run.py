@@ -1,14 +1,14 @@
 """What a run says about itself, through the program: the same bits again, bytes that close, statistics that can be recomputed."""
 import json
 import math
+import os
 import re
-import subprocess
 import unittest
 
 import jsonschema
 import numpy
 
-from program import BUILD, ROOT, InFolder
+from program import BUILD, SMPIRUN, InFolder
 
 NAMES = """schema schema_version run.status run.exit_code config config_sha256 seed platform parallelism model.parameters_count
     samples.step_s samples.loss samples.phase_s comm comm_total.wire_B_predicted comm_total.wire_B_counted comm_total.wire_B_measured
@@ -99,7 +99,7 @@ class Run(InFolder):
         self.assertIn("library", result["comm"][0]["wire_B_predicted_why"])
 
     def test_a_planted_secret_never_appears_and_an_allowed_variable_does(self):
-        self.run_ok(env={**__import__("os").environ, "SECRET_TOKEN": "hunter2", "OMP_PROC_BIND": "spread"})
+        self.run_ok(env={**os.environ, "SECRET_TOKEN": "hunter2", "OMP_PROC_BIND": "spread"})
         text = self.outs()[-1].read_text()
         self.assertNotIn("hunter2", text)
         self.assertNotIn("SECRET_TOKEN", text)
@@ -114,17 +114,12 @@ class Run(InFolder):
 
     def test_simulated_ranks_learn_the_same_bits(self):
         real = self.run_ok(ranks=4)
-        done = self.command(f"smpirun -platform {ROOT}/tests/platform.xml --cfg=smpi/host-speed:10Gf --log=root.thres:critical -np 4 "
-                            f"{BUILD}/sim/dmlbench --config tiny.json --out sim.json",
-                            env={**__import__("os").environ, "OPENBLAS_CORETYPE": self.kernel(real)})
+        done = self.command(f"{SMPIRUN} -np 4 {BUILD}/sim/dmlbench --config tiny.json --out sim.json",
+                            env={**os.environ, "OPENBLAS_CORETYPE": real["platform"]["blas_kernel"]})
         self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
         simulated = json.loads((self.folder / "sim.json").read_text())
         for name in ("correctness.parameter_hash", "samples.loss", "comm_total.wire_B_counted"):
             self.assertEqual(at(real, name), at(simulated, name), name)
-
-    @staticmethod
-    def kernel(result):
-        return result["platform"]["blas_kernel"]
 
     def test_the_live_line_and_the_summary_are_for_people_only(self):
         quiet = self.dmlbench("--config tiny.json --quiet")

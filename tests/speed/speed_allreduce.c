@@ -1,3 +1,4 @@
+/* ranks: 2 4 */
 /* How fast the own allreduce algorithms are, against MPI_Allreduce of the same MPI: same vectors, in place, same ranks.
  *
  *   mpirun -np 2 speed_allreduce [--json FILE] [--segment BYTES]
