@@ -4,7 +4,7 @@
 Rivals run in turn, round after round, and each round gives one ratio; so what disturbs the machine disturbs both sides.  A line
 is the median of the ratios with its exact 95 % interval (scripts/median_interval.py).  Every raw number goes into a JSON file in
 results/.  OPENBLAS_CORETYPE is taken out of the environment first, because a kernel forced from outside would handicap a side;
-PyTorch is measured as installed and with the AVX-512 kernel asked for.
+PyTorch is measured as installed, with the AVX-512 kernel asked for, and with the kernel that was taken out.
 """
 import argparse
 import datetime
@@ -48,10 +48,11 @@ def run(command, env, **more):
     return done.stdout
 
 
-def dmlbench(model, env, folder, **more):
+def dmlbench(model, env, folder, sets=(), **more):
     """The result of one run of ours on 2 ranks."""
     out = folder / f"{len(list(folder.iterdir()))}.json"
-    run(["mpirun", "-np", "2", "dmlbench", "--config", f"scripts/bench/{model}.json", "--quiet", "--out", out], env, **more)
+    sets = [word for key in sets for word in ("--set", key)]
+    run(["mpirun", "-np", "2", "dmlbench", "--config", f"scripts/bench/{model}.json", "--quiet", "--out", out, *sets], env, **more)
     return json.loads(out.read_text())
 
 
@@ -74,7 +75,7 @@ def row(label, ratios, note=""):
     return {"label": label, "ratios": ratios, "median": median, "ci95_low": low, "ci95_high": high, "n": len(ratios)}
 
 
-def bench_kernels(env, folder, rounds):
+def bench_kernels(env, folder, rounds, _forced):
     """This machine's sgemm rate with the kernel that the program chooses by itself, against each that can be asked for."""
     asked = [name for name, needs in (("Haswell", {"avx2", "fma"}), ("SkylakeX", AVX512)) if needs <= cpu_flags()]
     print("sgemm rate, the program's own choice of the OpenBLAS kernel against one that is asked for (higher is better):")
@@ -90,12 +91,13 @@ def bench_kernels(env, folder, rounds):
     return {"flop_per_s": raw, "rows": rows}
 
 
-def bench_steps(env, folder, rounds):
+def bench_steps(env, folder, rounds, forced):
     """The training step against PyTorch DDP + gloo."""
     if subprocess.run(["/usr/bin/python3", "-c", "import torch"], env=env, capture_output=True).returncode:
         print("training step against PyTorch: not measured; apt-get install python3-torch brings it")
         return None
-    ways = {"as installed": {}, **({"with SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}} if AVX512 <= cpu_flags() else {})}
+    asked = (["SkylakeX"] if AVX512 <= cpu_flags() else []) + ([forced] if forced else [])
+    ways = {"as installed": {}, **{f"with {name}": {"OPENBLAS_CORETYPE": name} for name in dict.fromkeys(asked)}}
     found = {"step_s": {}, "rows": []}
     print("training step, PyTorch DDP + gloo / dmlbench, 2 ranks, 1 thread each, fp32 (higher is better):")
     for model in MODELS:
@@ -114,6 +116,22 @@ def bench_steps(env, folder, rounds):
             note = f"  PyTorch {1e3 * statistics.median(other_s):.2f} ms"
             found["rows"].append(row(f"{model}, PyTorch {way}", [t / o for t, o in zip(other_s, own_s)], note))
         found["step_s"][model] = {"dmlbench": ours, **{f"PyTorch {way}": samples for way, samples in theirs.items()}}
+    return found
+
+
+def bench_progress(env, folder, rounds, _forced):
+    """What overlap gains, by who makes the progress; none: every message waits for the end of the backward pass."""
+    modes, found = ("poll", "thread"), {"step_s": {}, "rows": []}
+    print("step time without progress / with it, 2 ranks (higher is better):")
+    for model in MODELS:
+        step_s = {mode: [] for mode in ("none", *modes)}
+        for _ in range(rounds):
+            for mode, samples in step_s.items():
+                samples.append(statistics.median(measured_steps(dmlbench(model, env, folder, [f"exchange.progress={mode}"]))))
+        for mode in modes:
+            note = f"  {1e3 * statistics.median(step_s[mode]):.2f} ms"
+            found["rows"].append(row(f"{model}, {mode}", [a / b for a, b in zip(step_s["none"], step_s[mode])], note))
+        found["step_s"][model] = step_s
     return found
 
 
@@ -137,7 +155,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default="build", help="folder of the built programs")
     parser.add_argument("--rounds", type=int, default=7, help="ratios per line (6 or more give an interval)")
-    parser.add_argument("-k", metavar="WORD", default="", help="only the parts whose name contains WORD: sgemm, step, speed_...")
+    parser.add_argument("-k", metavar="WORD", default="", help="only the parts whose name contains WORD: sgemm, step, progress, speed_...")
     options = parser.parse_args()
     build = (ROOT / options.build).resolve()
     env, forced = environment(build)
@@ -149,9 +167,9 @@ def main():
     try:
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            for part, measure in (("sgemm", bench_kernels), ("step", bench_steps)):
+            for part, measure in (("sgemm", bench_kernels), ("step", bench_steps), ("progress", bench_progress)):
                 if options.k in part:
-                    found[part] = measure(env, folder, options.rounds)
+                    found[part] = measure(env, folder, options.rounds, forced)
             found["programs"] = bench_programs(env, folder, build, options.k)
     finally:  # what was measured before a failure is kept
         out = ROOT / "results" / f"bench-{found['start_utc'].replace(':', '').replace('-', '')[:15]}Z.json"
