@@ -69,7 +69,7 @@ endef
 $(foreach variant,$(VARIANTS),$(eval $(call variant_rules,$(variant))))
 
 # These stand in for functions: one records the step's matrix products, one counts allocations.
-$(BUILD)/mpi/tests/speed/speed_gpt: LDLIBS += -Wl,--wrap=matmul
+$(BUILD)/mpi/tests/speed/speed_gpt: LDLIBS += -Wl,--wrap=matmul,--wrap=stopwatch_switch
 $(VARIANTS:%=$(BUILD)/%/tests/bench/test_allocation): LDLIBS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
 # Two notes of what the objects were made with; each is rewritten, and its objects remade, only when it changes: the compilers
