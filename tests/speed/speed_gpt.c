@@ -3,17 +3,19 @@
  * The linker puts a recorder around matmul (-Wl,--wrap=matmul). One step is recorded, product by product; then steps and plain
  * replays of its products, on the same arrays, are timed in turn. replay / step = achieved flop/s of the step over sgemm's rate at
  * the step's own shapes.
+ * The changes of the stopwatch's phase are counted too, and timed alone: what the timers cost.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/phases.h"
 #include "bench/statistics.h"
 #include "bench/train.h"
 #include "collectives/job.h"
 #include "kernels/matmul.h"
 
-enum { CALLS_MAX = 16384, ROUNDS = 15 };
+enum { CALLS_MAX = 16384, ROUNDS = 15, SWITCHES = 1000000 };
 
 struct call {
     bool transpose_a, transpose_b;
@@ -25,7 +27,7 @@ struct call {
 
 static struct {
     struct call calls[CALLS_MAX];
-    int count;
+    int count, switches;
     bool on;
     double flop;
 } record;
@@ -43,6 +45,25 @@ void __wrap_matmul(bool transpose_a, bool transpose_b, int m, int n, int k, floa
         record.flop += 2.0 * m * n * k;
     }
     __real_matmul(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
+enum phase __real_stopwatch_switch(struct stopwatch *w, enum phase phase);
+enum phase __wrap_stopwatch_switch(struct stopwatch *w, enum phase phase);
+
+enum phase __wrap_stopwatch_switch(struct stopwatch *w, enum phase phase)
+{
+    record.switches += record.on;
+    return __real_stopwatch_switch(w, phase);
+}
+
+/* Of one change of phase. */
+static double time_switch(struct trainer *t)
+{
+    struct stopwatch w;
+    const double start_s = stopwatch_start(&w, &t->fabric, PHASE_DATA);
+    for (int i = 0; i < SWITCHES; i++)
+        stopwatch_switch(&w, (enum phase)(i % PHASE_COUNT));
+    return (stopwatch_stop(&w) - start_s) / SWITCHES;
 }
 
 static double time_step(struct trainer *t, int64_t step)
@@ -85,9 +106,13 @@ static void measure(struct trainer *t, FILE *json)
            1e3 * replay, 1e-9 * record.flop / replay);
     printf("  achieved flop/s of sgemm's at the step's own shapes: %.3f [%.3f, %.3f], n = %d\n", s.median, s.ci95_low, s.ci95_high,
            ROUNDS);
+    const double switch_s = time_switch(t);
+    printf("  timers: %d changes of phase of %.0f ns, %.5f %% of the step\n", record.switches, 1e9 * switch_s,
+           100 * record.switches * switch_s / step);
     if (!json)
         return;
-    fprintf(json, "{\"flop\": %.17g, \"kernel\": \"%s\", \"rounds\": [", record.flop, matmul_kernel_name());
+    fprintf(json, "{\"flop\": %.17g, \"kernel\": \"%s\", \"switches\": %d, \"switch_s\": %.17g, \"rounds\": [", record.flop,
+            matmul_kernel_name(), record.switches, switch_s);
     for (int i = 0; i < ROUNDS; i++)
         fprintf(json, "%s{\"step_s\": %.17g, \"replay_s\": %.17g}", i ? ", " : "", step_s[i], replay_s[i]);
     fprintf(json, "]}\n");
