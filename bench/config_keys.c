@@ -70,7 +70,7 @@ const struct entry config_entries[] = {
                .help = "Algorithm that sums gradients over the replicas." },
       .member_at = allreduce_at },
     { .key = { "exchange.bucket_B", KEY_INT, AT(exchange.bucket_B), "4194304", 4, 1 << 30, .unit = "bytes",
-               .help = "Gradients are exchanged in buckets of at most this size (a layer is never cut)." } },
+               .help = "Gradients are exchanged in buckets of at most this size (the last parameters first)." } },
     { .key = { "exchange.segment_B", KEY_INT, AT(exchange.segment_B), "32768", 4, 1 << 30, .unit = "bytes",
                .help = "Size of one message: a bucket travels in segments, one being summed while the next is on its way." } },
     { .key = { "exchange.overlap", KEY_BOOL, AT(exchange.overlap), "true",
@@ -96,7 +96,7 @@ const struct entry config_entries[] = {
     { .key = { "measure.warmup_steps", KEY_INT, AT(measure.warmup_steps), "5", 0, 1000000, .unit = "steps",
                .help = "Steps before the measured ones: recorded and flagged, but in no statistic." } },
     { .key = { "measure.verify", KEY_BOOL, AT(measure.verify), "true",
-               .help = "Whether gradients are checked against a serial computation before the timing." } },
+               .help = "Whether gradients are checked by difference quotients before the timing." } },
     { .key = { 0 } },
 };
 

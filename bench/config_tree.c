@@ -6,10 +6,13 @@
 #include "bench/config_tree.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/json.h"
 
@@ -245,9 +248,19 @@ static status read_stream(FILE *in, const char *path, size_t limit_B, char **tex
     return STATUS_OK;
 }
 
+enum { PATIENCE_MS = 5000 };
+
 status tree_read_file(const char *path, size_t limit_B, char **text)
 {
-    FILE *in = fopen(path, "r");
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct pollfd first = { .fd = fd, .events = POLLIN };
+    if (fd >= 0 && poll(&first, 1, PATIENCE_MS) == 0) { /* a pipe to which nobody writes */
+        close(fd);
+        return status_fail(STATUS_USAGE, "%s: nothing came from it within %d s", path, PATIENCE_MS / 1000);
+    }
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, 0);
+    FILE *in = fd < 0 ? NULL : fdopen(fd, "r");
     if (!in)
         return status_fail(STATUS_USAGE, "%s: cannot be opened (%s)", path, strerror(errno));
     status s = read_stream(in, path, limit_B, text);

@@ -54,8 +54,9 @@ static void explain_memory(const struct config *c, const struct network *net, in
     const struct {
         const char *what;
         double B;
-    } rows[] = { { "parameters", f.parameters_B }, { "gradients", f.gradients_B },     { "optimizer", f.optimizer_B },
-                 { "exchange", f.exchange_B },     { "activations", f.activations_B }, { "batch", f.batch_B } };
+    } rows[] = { { "parameters", f.parameters_B },    { "gradients", f.gradients_B },     { "optimizer", f.optimizer_B },
+                 { "exchange", f.exchange_B },        { "activations", f.activations_B }, { "batch", f.batch_B },
+                 { "verification", f.verification_B } };
     double sum_B = 0;
     fprintf(out, "memory      of rank 0: ");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

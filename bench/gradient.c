@@ -20,6 +20,7 @@ struct bucket {
 };
 
 enum way { FAST, ORDERED, CODED };
+enum { BUCKETS_MAX = 1000000 };
 
 struct gradient {
     const struct config *config;
@@ -185,6 +186,12 @@ status gradient_open(struct gradient **out, struct engine *e, const struct confi
     struct gradient *g = calloc(1, sizeof *g);
     if (!g)
         return status_fail(STATUS_FAILED, "no memory for the exchange of gradients");
+    if (n / bucket_floats(c) >= BUCKETS_MAX) {
+        free(g);
+        return status_fail(STATUS_USAGE,
+                           "exchange.bucket_B = %lld cuts %zu parameters into more than %d buckets (larger ones would fit)",
+                           (long long)c->exchange.bucket_B, n, BUCKETS_MAX);
+    }
     *g = (struct gradient){
         .config = c, .engine = e, .way = way_of(c), .n = n, .rank = rank, .ranks = ranks, .count = bucket_count(c, n)
     };

@@ -8,11 +8,7 @@
 
 enum { NOTICE_S = 5 }; /* a SIGTERM later than this after SIGCONT is not about the same thing */
 
-static struct {
-    bool (*prepare)(void *context);
-    void (*speak)(void *context);
-    void *context;
-} watch;
+static struct last_words words;
 static pthread_mutex_t speaking = PTHREAD_MUTEX_INITIALIZER;
 
 static sigset_t signals(void)
@@ -45,25 +41,21 @@ static void *wait_for_signal(void *unused)
         int signal = 0;
         sigwait(&set, &signal);
         pthread_mutex_lock(&speaking);
-        const bool prepared = watch.prepare(watch.context);
+        words.speak(words.context);
         if (signal == SIGCONT)
             signal = sigtimedwait(&set, NULL, &notice);
-        if (signal == SIGINT || signal == SIGTERM) {
-            if (prepared)
-                watch.speak(watch.context);
+        if (signal == SIGINT || signal == SIGTERM)
             _exit(STATUS_FAILED);
-        }
+        words.take_back(words.context);
         pthread_mutex_unlock(&speaking);
     }
     return unused;
 }
 
-status interrupt_watch(bool (*prepare)(void *context), void (*speak)(void *context), void *context)
+status interrupt_watch(struct last_words given)
 {
     pthread_t thread;
-    watch.prepare = prepare;
-    watch.speak = speak;
-    watch.context = context;
+    words = given;
     const int error = pthread_create(&thread, NULL, wait_for_signal, NULL);
     if (error)
         return status_fail(STATUS_FAILED, "cannot start the thread that waits for signals (%s)", strerror(error));

@@ -122,8 +122,10 @@ static status answer(const struct options *o, bool prints, bool *done)
         config_print_keys(stdout);
     else if (o->schema)
         return print_schema(o->schema);
-    else if (o->validate)
-        return result_validate_file(o->validate);
+    else if (o->validate) {
+        TRY(result_validate_file(o->validate));
+        printf("%s: valid\n", o->validate);
+    }
     return STATUS_OK;
 }
 
@@ -162,6 +164,7 @@ struct session {
     struct report report;
     struct result_file *file; /* rank 0 */
     bool reported;            /* there is something to write */
+    bool spoken;              /* the last words are visible */
 };
 
 /* Local, rank 0. */
@@ -173,18 +176,24 @@ static status write_result(struct session *s)
     return STATUS_OK;
 }
 
-/* Local, rank 0, on the thread of interrupt.h, as are the last words: the other ranks may be gone. */
-static bool prepare_last_words(void *session)
+/* Local, rank 0, on the thread of interrupt.h: the other ranks may be gone. */
+static void speak_last_words(void *session)
 {
     struct session *s = session;
-    return s->run.stepping && s->run.samples.steps > 0 && report_interrupted(&s->report, &s->run, s->file) == STATUS_OK;
+    if (!s->run.stepping || s->run.samples.steps == 0)
+        return;
+    if (report_interrupted(&s->report, &s->run, s->file) == STATUS_OK && result_show(s->file) == STATUS_OK)
+        s->spoken = true;
+    if (s->spoken)
+        fprintf(stderr, "dmlbench: interrupted; what was measured until then is in %s\n", result_path(s->file));
 }
 
-static void last_words(void *session)
+static void take_back_last_words(void *session)
 {
     struct session *s = session;
-    if (result_show(s->file) == STATUS_OK)
-        fprintf(stderr, "dmlbench: interrupted; what was measured until then is in %s\n", result_path(s->file));
+    if (s->spoken && result_retract(s->file) == STATUS_OK)
+        fprintf(stderr, "dmlbench: the run goes on; %s is taken back\n", result_path(s->file));
+    s->spoken = false;
 }
 
 /* Collective. The result's place is opened first, so that a missing right is found before the training and not after. */
@@ -252,7 +261,7 @@ static status start(struct session *s, int argc, char **argv)
 {
     TRY(report_start(&s->report, argc, argv));
     if (s->job.rank == 0 && !job_is_simulated())
-        return interrupt_watch(prepare_last_words, last_words, s);
+        return interrupt_watch((struct last_words){ speak_last_words, take_back_last_words, s });
     interrupt_unblock();
     return STATUS_OK;
 }
@@ -267,12 +276,16 @@ static status run_session(struct session *s, int argc, char **argv)
         interrupt_block();
     job_open(&s->job, &argc, &argv);
     status outcome = status_agree(start(s, argc, argv), s->job.world);
-    if (outcome == STATUS_OK)
+    if (outcome == STATUS_OK) {
+        report_meet(&s->report, &s->job);
         outcome = experiment(s);
+    }
     const bool first = s->job.rank == 0;
     if (outcome != STATUS_OK && first)
         fprintf(stderr, "dmlbench: %s\n", status_message());
     job_close(&s->job);
+    if (s->options.audit && !s->reported && first)
+        audit_discard(s->job.ranks);
     if (s->options.audit && s->reported && first) {
         const status written = write_audited(s);
         if (written != STATUS_OK)

@@ -67,8 +67,7 @@ struct network {
 
 struct model {
     struct member member;
-    /* NULL, or why these options do not make a model, a part of a sentence ("model.hidden 130 is not a multiple of model.heads 4").
-     */
+    /* NULL, or why these options do not make a model, a part of a sentence; valid until the next call. OPTIONAL. */
     const char *(*refuses)(const void *options);
     /* What one sample must look like. */
     struct sample_shape (*shape)(const void *options);

@@ -244,8 +244,13 @@ static const struct layer_kind head_kind = { head_forward, head_input_grad, head
 
 static const char *gpt_refuses(const void *options)
 {
+    static char why[128];
     const struct gpt_options *o = options;
-    return o->hidden % o->heads ? "model.hidden is not a multiple of model.heads" : NULL;
+    if (o->hidden % o->heads == 0)
+        return NULL;
+    snprintf(why, sizeof why, "model.hidden = %lld is not a multiple of model.heads = %lld (fits: model.hidden = %lld)",
+             (long long)o->hidden, (long long)o->heads, (long long)((o->hidden / o->heads + 1) * o->heads));
+    return why;
 }
 
 static struct sample_shape gpt_shape(const void *options)

@@ -59,8 +59,15 @@ status report_start(struct report *r, int argc, char **argv)
 {
     r->start_s = seconds();
     utc_now(r->start_utc);
+    r->at_start = usage_now();
     r->command = join(argc, argv);
     return r->command ? environment_read(&r->environment) : status_fail(STATUS_FAILED, "no memory for the command line");
+}
+
+void report_meet(struct report *r, const struct job *job)
+{
+    r->hosts = job_gather_text(job, r->environment.host);
+    r->cpusets = job_gather_text(job, r->environment.cpuset);
 }
 
 /* ---- gathering ----------------------------------------------------------------------------------------------------------- */
@@ -73,8 +80,7 @@ static void fill_sent(const struct run *run, double *sent)
                              run->after.minor_faults - run->before.minor_faults,
                              run->after.major_faults - run->before.major_faults };
     memcpy(sent + SENT_USAGE, usage, sizeof usage);
-    sent[SENT_RSS] = usage_now().peak_rss_B;
-    sent[SENT_SGEMM] = run->sgemm_flop_per_s;
+    sent[SENT_RSS] = job_is_simulated() ? NAN : usage_now().peak_rss_B; /* one process holds all simulated ranks */
     for (int p = 0; p < PURPOSE_COUNT; p++) {
         const struct ledger_row *row = &run->ledger.rows[p];
         const double fields[LEDGER_FIELDS] = {
@@ -109,8 +115,6 @@ static const double *gather(struct report *r, const struct run *run)
         *matrix = at;
         at = at ? at + ranks * steps : NULL;
     }
-    r->hosts = job_gather_text(job, r->environment.host);
-    r->cpusets = job_gather_text(job, r->environment.cpuset);
     return all;
 }
 
@@ -138,21 +142,21 @@ static void fill_run(struct report *r, const struct run *run, status outcome, co
              ((unsigned)(h.low64 >> 48) & 0x3fff) | 0x8000, (unsigned long long)h.low64 & 0xffffffffffff);
 }
 
-static void fill_platform(struct report *r)
+static void fill_platform(struct report *r, const struct job *job)
 {
     struct environment *e = &r->result.platform;
     *e = r->environment;
     e->hosts = 0;
     int here = 0;
-    for (size_t i = 0; i < r->ranks; i++) {
+    for (int i = 0; i < job->ranks; i++) {
         int earlier = 0;
-        for (size_t j = 0; j < i; j++)
+        for (int j = 0; j < i; j++)
             earlier += !strcmp(r->hosts[i], r->hosts[j]);
         e->hosts += earlier == 0;
         here += !strcmp(r->hosts[i], r->hosts[0]);
     }
-    e->ranks_per_core = here / e->cores;
-    e->oversubscribed = here > e->cores;
+    e->ranks_per_core = job_is_simulated() ? NAN : here / e->cores; /* simulated hosts are not this machine */
+    e->oversubscribed = !job_is_simulated() && here > e->cores;
     e->synchronisation = "one barrier before the first step; later steps meet in the exchange";
 }
 
@@ -195,6 +199,7 @@ static void fill_work(struct result *out, const struct run *run)
     out->data.name = c->data.name;
     out->data.size_B = t->data.size_B;
     out->data.samples = t->data.samples ? (double)t->data.samples : NAN;
+    out->comm_total.dense_equivalent_B = 2.0 * (run->job->ranks - 1) * 4 * (double)t->net.params.n * (double)run->samples.steps;
     snprintf(out->data.xxh3, sizeof out->data.xxh3, "%016llx", (unsigned long long)t->data.hash);
 }
 
@@ -226,7 +231,7 @@ static void fill_correctness(struct report *r, const struct run *run)
 static void fill_interference(struct report *r, const struct run *run)
 {
     struct result *out = &r->result;
-    out->interference.load_before = run->before.load;
+    out->interference.load_before = r->at_start.load;
     out->interference.load_after = run->after.load;
     out->interference.steal_s = run->after.steal_s - run->before.steal_s;
     for (size_t i = 0; i < out->n_ranks; i++)
@@ -238,12 +243,16 @@ static void fill_warnings(struct report *r, const struct run *run)
     struct result *out = &r->result;
     const struct config *c = run->config;
     r->result.warnings = r->warnings;
-    if (out->platform.oversubscribed)
+    if (out->platform.oversubscribed && !job_is_simulated())
         warn(r, "%g ranks share each core: times say little about %d separate processors", out->platform.ranks_per_core,
              run->job->ranks);
     if (out->samples.measured_steps < 6)
         warn(r, "%g measured steps are too few for an interval of the median (6 or more)", out->samples.measured_steps);
-    if (run->audited)
+    if (out->metrics.mfu_frac.value > 1)
+        warn(r, "MFU above 1: something else disturbed the measurement of sgemm's rate more than the steps");
+    if (out->correctness.loss_last > 2 * out->correctness.loss_first)
+        warn(r, "the loss rose from %.4g to %.4g", out->correctness.loss_first, out->correctness.loss_last);
+    if (run->audited && !job_is_simulated())
         warn(r, "audited: the times carry the cost of MPI's monitoring");
     if (!strcmp(c->exchange.reduction, "tree") && config_was_given(c, "exchange.allreduce"))
         warn(r,
@@ -255,9 +264,8 @@ static void fill_warnings(struct report *r, const struct run *run)
     if (out->comm_total.wire_B_counted > out->comm_total.dense_equivalent_B * 1.01 && strcmp(c->exchange.compressor.name, "none"))
         warn(r, "the codes are larger than the gradients in a ring allreduce: %g times the bytes",
              out->comm_total.wire_B_counted / out->comm_total.dense_equivalent_B);
-    const double others = run->before.load - 0.5;
-    if (others > 0.5 * out->platform.cores && !job_is_simulated())
-        warn(r, "the machine was busy before the run (load %.1f on %g cores)", run->before.load, out->platform.cores);
+    if (out->interference.load_before > 0.5 * out->platform.cores && !job_is_simulated())
+        warn(r, "the machine was busy before the run (load %.1f on %g cores)", out->interference.load_before, out->platform.cores);
 }
 
 /* Everything but the bytes; `sent` and the matrices of the samples are in place. */
@@ -266,11 +274,11 @@ static void fill(struct report *r, const struct run *run, const double *sent, st
     const size_t steps = (size_t)run->samples.steps;
     double *work = job_allocate(run->job, 4 * steps * sizeof *work + 1);
     fill_run(r, run, outcome, why);
-    fill_platform(r);
+    fill_platform(r, run->job);
     fill_ranks(r, sent, job_allocate(run->job, r->ranks * sizeof(struct rank_row)));
     fill_work(&r->result, run);
     fill_samples(r, run, job_allocate(run->job, steps * sizeof(bool) + 1));
-    fill_metrics(r, run, sent, work);
+    fill_metrics(&r->result, run, work);
     fill_correctness(r, run);
     fill_interference(r, run);
     free(work);
@@ -286,22 +294,22 @@ void report_gather(struct report *r, const struct run *run, status outcome)
     fill_warnings(r, run);
 }
 
-status report_interrupted(const struct report *whole, const struct run *run, struct result_file *file)
+status report_interrupted(const struct report *whole, const struct run *running, struct result_file *file)
 {
-    struct report r = *whole; /* the run may go on after all */
+    struct report r = *whole; /* the run may go on after all; and it goes on while this is written, so both are copies */
+    struct run run = *running;
     double sent[SENT_COUNT];
-    const char *host = r.environment.host, *cpuset = r.environment.cpuset, *no_totals = "the ranks' counts were not gathered";
     char why[128];
-    snprintf(why, sizeof why, "interrupted after step %lld: the job was told to end, or a rank has died",
-             (long long)run->samples.steps - 1);
+    const char *no_totals = "the ranks' counts were not gathered";
+    const int64_t steps = run.samples.steps;
+    run.after = usage_now();
+    snprintf(why, sizeof why, "interrupted after step %lld: the job was told to end, or a rank has died", (long long)steps - 1);
     r.ranks = 1;
-    r.hosts = (char **)&host;
-    r.cpusets = (char **)&cpuset;
-    fill_sent(run, sent);
-    r.result.samples.step_s = run->samples.step_s;
-    memcpy(r.result.samples.phase_s, run->samples.phase_s, sizeof run->samples.phase_s);
-    fill(&r, run, sent, STATUS_FAILED, why);
-    r.result.run.failed_step = (double)run->samples.steps; /* it did not end */
+    fill_sent(&run, sent);
+    r.result.samples.step_s = run.samples.step_s;
+    memcpy(r.result.samples.phase_s, run.samples.phase_s, sizeof run.samples.phase_s);
+    fill(&r, &run, sent, STATUS_FAILED, why);
+    r.result.run.failed_step = (double)steps; /* it did not end */
     r.result.comm_total.wire_B_predicted = r.result.comm_total.wire_B_measured = maybe(NAN, no_totals);
     r.result.comm_total.wire_B_counted = NAN;
     r.result.warnings = r.warnings;

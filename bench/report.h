@@ -12,6 +12,7 @@ struct report {
     struct environment environment; /* of this rank */
     char start_utc[32], end_utc[32];
     double start_s;
+    struct usage at_start;
     char *command;
     const char *warnings[REPORT_WARNINGS_MAX];
     char warning_text[REPORT_WARNINGS_MAX][REPORT_WARNING_BYTES];
@@ -23,6 +24,8 @@ struct report {
 
 /* Local. At the start of the job, with r zeroed: the clock, the command line, the environment. */
 status report_start(struct report *r, int argc, char **argv);
+/* Collective. Who is where, to rank 0. */
+void report_meet(struct report *r, const struct job *job);
 /* Collective. Gathers everything to rank 0 and fills r->result there; `outcome` is the run's agreed status. */
 void report_gather(struct report *r, const struct run *run, status outcome);
 /* Local, rank 0. Prepares in `file` the result of a run that may not get to its end, from this rank's samples alone. */

@@ -8,7 +8,7 @@ struct maybe maybe(double value, const char *why)
     return (struct maybe){ value, isfinite(value) ? NULL : why };
 }
 
-double over_ranks(const struct report *r, const double *sent, int field)
+static double over_ranks(const struct report *r, const double *sent, int field)
 {
     double sum = 0;
     for (size_t i = 0; i < r->ranks; i++)
@@ -36,7 +36,7 @@ void fill_comm(struct report *r, const struct run *run, const double *sent, stru
             .algorithm = gradient ? plan.algorithm : allreduce_doubling.member.name,
             .calls = sent[at + LEDGER_CALLS],
             .logical_B = sent[at + LEDGER_LOGICAL],
-            .messages = over_ranks(r, sent, at + LEDGER_MESSAGES),
+            .messages = unknown ? NAN : over_ranks(r, sent, at + LEDGER_MESSAGES),
             .wire_B_counted = unknown ? NAN : over_ranks(r, sent, at + LEDGER_COUNTED),
             .wire_B_predicted = maybe(unknown ? NAN : over_ranks(r, sent, at + LEDGER_PREDICTED),
                                       "the MPI library does not say what its own allreduce sends"),
@@ -49,14 +49,12 @@ void fill_comm(struct report *r, const struct run *run, const double *sent, stru
     out->n_comm = PURPOSE_COUNT;
     out->comm_total.wire_B_predicted = maybe(predicted, "a part is not predictable: see comm");
     out->comm_total.wire_B_measured = maybe(NAN, unaudited);
-    out->comm_total.match = predicted == out->comm_total.wire_B_counted;
-    out->comm_total.dense_equivalent_B =
-        2.0 * (run->job->ranks - 1) * 4 * (double)run->trainer.net.params.n * (double)run->samples.steps;
+    out->comm_total.match = isnan(predicted) || predicted == out->comm_total.wire_B_counted;
 }
 
-/* A step is as long as its slowest rank's. */
 /* ---- times --------------------------------------------------------------------------------------------------------------- */
 
+/* A step is as long as its slowest rank's. */
 static double slowest(const struct result *out, size_t step)
 {
     double most = 0;
@@ -102,12 +100,11 @@ static void fill_overlap(struct result *out, const struct run *run, double *work
     out->metrics.overlap_frac = maybe(wait_s <= alone_s ? 1 - wait_s / alone_s : NAN, why);
 }
 
-void fill_metrics(struct report *r, const struct run *run, const double *sent, double *work)
+void fill_metrics(struct result *out, const struct run *run, double *work)
 {
-    struct result *out = &r->result;
     fill_times(out, work);
     fill_overlap(out, run, work);
-    const double flop = out->model.flop_forward + out->model.flop_backward, peak = over_ranks(r, sent, SENT_SGEMM);
+    const double flop = out->model.flop_forward + out->model.flop_backward, peak = run->sgemm_flop_per_s;
     const char *no_peak = job_is_simulated() ? "simulated time has no sgemm rate" : "not measured";
     out->metrics.sgemm_flop_per_s = maybe(peak, no_peak);
     out->metrics.mfu_frac = maybe(flop / out->metrics.step_s.median / peak, isfinite(peak) ? "no step was measured" : no_peak);

@@ -9,7 +9,6 @@ enum {
     SENT_COORDINATES,
     SENT_USAGE = SENT_COORDINATES + AXIS_COUNT,
     SENT_RSS = SENT_USAGE + 4,
-    SENT_SGEMM,
     SENT_LEDGER,
     LEDGER_FIELDS = 6,
     SENT_COUNT = SENT_LEDGER + LEDGER_FIELDS * PURPOSE_COUNT
@@ -18,12 +17,10 @@ enum { LEDGER_CALLS, LEDGER_MESSAGES, LEDGER_LOGICAL, LEDGER_PREDICTED, LEDGER_C
 
 /* All local, rank 0. sent[r->ranks * SENT_COUNT]: what the ranks sent, in rank order. */
 
-/* Sum of one of the fields over the ranks. */
-double over_ranks(const struct report *r, const double *sent, int field);
 struct maybe maybe(double value, const char *why);
 /* rows[PURPOSE_COUNT] become the result's. */
 void fill_comm(struct report *r, const struct run *run, const double *sent, struct comm_row *rows);
 /* work: room for four doubles a step. */
-void fill_metrics(struct report *r, const struct run *run, const double *sent, double *work);
+void fill_metrics(struct result *out, const struct run *run, double *work);
 
 #endif

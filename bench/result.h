@@ -102,6 +102,8 @@ status result_commit(struct result_file *f, const struct result *r);
 /* Its two halves: what is written can be written anew as long as it is not shown. */
 status result_prepare(struct result_file *f, const struct result *r);
 status result_show(struct result_file *f);
+/* Takes back what was shown, and makes room for another. */
+status result_retract(struct result_file *f);
 void result_discard(struct result_file *f); /* also after result_commit; NULL: nothing to do */
 const char *result_path(const struct result_file *f);
 

@@ -7,7 +7,7 @@
 
 static const char not_told[] = "the system does not tell", not_finite[] = "not a finite number: the training diverged",
                   no_samples[] = "too few samples",
-                  uncounted[] = "the MPI library's own allreduce took part, which sends by itself",
+                  uncounted[] = "the MPI library's own allreduce took part, which sends by itself, or the run was interrupted",
                   not_run[] = "the run ended before this was measured";
 
 #define AT(field) offsetof(struct statistic, field)
@@ -37,7 +37,7 @@ static const struct field comm_fields[] = {
     { "op", FIELD_TEXT, AT(op), .help = "Collective operation: allreduce, allgather." },
     { "algorithm", FIELD_TEXT, AT(algorithm), .help = "How it was done: ring, doubling, ..." },
     { "calls", FIELD_COUNT, AT(calls), .help = "Operations, each of all ranks together." },
-    { "messages", FIELD_COUNT, AT(messages), .help = "Point-to-point messages sent, over all ranks." },
+    { "messages", FIELD_COUNT, AT(messages), uncounted, .help = "Point-to-point messages sent, over all ranks." },
     { "logical_B", FIELD_COUNT, AT(logical_B), .unit = "bytes", .help = "Size of what each rank exchanged." },
     { "wire_B_predicted", FIELD_MAYBE, AT(wire_B_predicted), .unit = "bytes", .help = "Payload by the algorithm's formula." },
     { "wire_B_counted", FIELD_COUNT, AT(wire_B_counted), uncounted, .unit = "bytes",
@@ -170,7 +170,8 @@ const struct field result_fields[] = {
     { "metrics.mfu_frac", FIELD_MAYBE, AT(metrics.mfu_frac),
       .help = "Flop of the model's matrix products per second, over sgemm_flop_per_s." },
     { "metrics.sgemm_flop_per_s", FIELD_MAYBE, AT(metrics.sgemm_flop_per_s), .unit = "flop/s",
-      .help = "Sum over the ranks of sgemm's rate while all multiply at once (512 x 512 x 512), measured in this run." },
+      .help = "Sum over the ranks of sgemm's rate while all multiply at once (512 x 512 x 512), before or after the steps, the "
+              "better." },
     { "metrics.overlap_frac", FIELD_MAYBE, AT(metrics.overlap_frac), .help = "Share of the exchange hidden by computation." },
     { "metrics.bubble_frac_theory", FIELD_MAYBE, AT(metrics.bubble_frac_theory),
       .help = "Idle share of the pipeline by its schedule." },

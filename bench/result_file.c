@@ -159,6 +159,17 @@ status result_show(struct result_file *f)
     return error == 0 ? STATUS_OK : refuse(f->path, "the result cannot be given its name", error);
 }
 
+status result_retract(struct result_file *f)
+{
+    if (unlink(f->path) != 0)
+        return refuse(f->path, "the result cannot be taken back", errno);
+    if (f->temporary)
+        return STATUS_OK;
+    close(f->fd); /* a nameless file gets a name once */
+    f->fd = -1;
+    return open_in_folder(f);
+}
+
 /* A limit on file sizes shall be an error of write, not the end of the process. */
 status result_prepare(struct result_file *f, const struct result *r)
 {

@@ -40,9 +40,9 @@ static status verify(struct run *r)
 {
     if (!r->config->measure.verify)
         return STATUS_OK;
-    const double error = verify_gradients(&r->trainer, r->job->rank, r->job->ranks);
-    status s = STATUS_OK;
-    if (!(error <= GRADIENT_TOLERANCE))
+    double error = NAN;
+    status s = verify_gradients(&r->trainer, r->job->rank, r->job->ranks, &error);
+    if (s == STATUS_OK && !(error <= GRADIENT_TOLERANCE))
         s = status_fail(STATUS_CHECK, "the gradient differs from the difference quotient by %.3g (at most %g is allowed)", error,
                         GRADIENT_TOLERANCE);
     r->gradient_error = job_max(r->job, error);
@@ -54,9 +54,9 @@ static status verify(struct run *r)
 enum { SGEMM_N = 512 };
 #define SGEMM_S 0.1
 
-/* Rate of one product repeated for a while, as every rank does the same: what this rank could reach at best, oversubscription
- * included; so the mean over a time in which every rank has its turns, and not the fastest product. Simulated time has no such
- * rate. */
+/* Rate of one product repeated for a while, as every rank does the same (before the steps and after them; the better one counts):
+ * what this rank could reach at best, oversubscription included; so the mean over a time in which every rank has its turns, and not
+ * the fastest product. Simulated time has no such rate. */
 static double sgemm_rate(struct run *r)
 {
     const size_t n = SGEMM_N;
@@ -133,14 +133,22 @@ static void time_exchange_alone(struct run *r)
 
 /* ---- reduce -------------------------------------------------------------------------------------------------------------- */
 
-static status check_replicas(struct run *r)
+static void compare_replicas(struct run *r)
 {
     r->parameter_hash = verify_parameter_hash(&r->trainer);
     r->replicas_identical = job_same(r->job, r->parameter_hash);
     r->compared = true;
-    return r->replicas_identical
-               ? STATUS_OK
-               : status_fail(STATUS_CHECK, "the replicas' parameters differ after %lld steps", (long long)r->samples.steps);
+}
+
+static status check_end(const struct run *r)
+{
+    const long long steps = r->samples.steps;
+    if (!r->replicas_identical)
+        return status_fail(STATUS_CHECK, "the replicas' parameters differ after %lld steps", steps);
+    if (!verify_finite(&r->trainer))
+        return status_fail(STATUS_FAILED, "the parameters are not finite after %lld steps (the learning rate may be too high)",
+                           steps);
+    return STATUS_OK;
 }
 
 status run_experiment(struct run *r)
@@ -148,12 +156,14 @@ status run_experiment(struct run *r)
     TRY(set_up(r));
     TRY(verify(r));
     job_barrier(r->job);
-    r->sgemm_flop_per_s = sgemm_rate(r);
+    r->sgemm_flop_per_s = job_sum(r->job, sgemm_rate(r));
     const status stepped = run_steps(r);
-    const status checked = check_replicas(r);
-    if (stepped == STATUS_OK)
-        time_exchange_alone(r);
-    return stepped != STATUS_OK ? stepped : checked;
+    compare_replicas(r);
+    TRY(stepped);
+    TRY(status_agree(check_end(r), r->job->world));
+    r->sgemm_flop_per_s = fmax(r->sgemm_flop_per_s, job_sum(r->job, sgemm_rate(r)));
+    time_exchange_alone(r);
+    return STATUS_OK;
 }
 
 void run_finish(struct run *r)

@@ -10,7 +10,8 @@
 
 /* What every rank measured; the arrays are its own, [steps]. */
 struct samples {
-    int64_t steps, warmup_steps; /* really run, warm-up included */
+    _Atomic int64_t steps; /* really run, warm-up included; counted when their samples are there */
+    int64_t warmup_steps;
     double *step_s, *phase_s[PHASE_COUNT], *loss;
     void *storage;
 };
@@ -22,7 +23,7 @@ struct run {
     bool audited; /* Open MPI's monitoring counts every byte: nothing but the steps may send */
     struct trainer trainer;
     struct samples samples;
-    double sgemm_flop_per_s;    /* of this rank while all ranks multiply; NaN: not measured */
+    double sgemm_flop_per_s;    /* of all ranks together, as they multiply at once; NaN: not measured */
     double gradient_error;      /* worst of all ranks; NaN: not verified */
     double exchange_alone_s;    /* median; NaN: not measured */
     struct ledger ledger;       /* of the steps */

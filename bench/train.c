@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectives/job.h"
 #include "collectives/ordered.h"
 
 /* ---- set-up -------------------------------------------------------------------------------------------------------------- */
@@ -53,6 +54,7 @@ struct footprint trainer_footprint(const struct config *c, const struct network 
         .optimizer_B = params_B * optimizer_find(c->optimizer.name)->state_arrays,
         .exchange_B = g.error_B + g.codes_B,
         .activations_B = 4.0 * (double)arena_floats(activations_of(net, (size_t)c->batch.micro)),
+        .verification_B = c->measure.verify ? 3 * params_B : 0,
         .batch_B = (double)(sample_B(net) * (size_t)c->batch.micro),
     };
 }
@@ -118,7 +120,7 @@ static status plan(struct trainer *t)
     enum progress progress = PROGRESS_NONE;
     while (strcmp(names[progress], c->exchange.progress))
         progress++;
-    TRY(engine_open(&t->engine, &t->fabric, c->exchange.overlap ? progress : PROGRESS_NONE, (size_t)c->exchange.segment_B));
+    TRY(engine_open(&t->engine, &t->fabric, progress, (size_t)c->exchange.segment_B));
     TRY(gradient_open(&t->gradient, t->engine, c, t->net.params.n, t->leaves, t->fabric.rank, t->fabric.ranks));
     return engine_plan_sum(t->engine, &allreduce_doubling, PURPOSE_LOSS, t->losses, (size_t)t->leaves, &t->loss_sum);
 }
@@ -134,6 +136,9 @@ status trainer_open(struct trainer *t, const struct config *c, MPI_Comm world)
         t->micro_batches = (int64_t)block_length((size_t)t->leaves, t->fabric.ranks, t->fabric.rank);
         s = status_agree(load(t), world);
     }
+    const struct job job = job_of(world);
+    if (s == STATUS_OK && !job_same(&job, t->data.hash))
+        s = status_fail(STATUS_USAGE, "data.name = \"%s\": the ranks do not read the same data", c->data.name);
     if (s == STATUS_OK)
         s = status_agree(plan(t), world);
     if (s != STATUS_OK)

@@ -16,6 +16,7 @@
 /* Bytes that a rank allocates for training; known before anything is. */
 struct footprint {
     double parameters_B, gradients_B, optimizer_B, exchange_B, activations_B, batch_B;
+    double verification_B; /* until the first step */
 };
 
 struct trainer {

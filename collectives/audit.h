@@ -12,5 +12,7 @@ void audit_prepare(void);
 /* Local, rank 0, after job_close: bytes that all ranks together sent since audit_prepare. Waits some seconds for the others.
  * NaN, and in *why one sentence, where it cannot be known (no Open MPI, simulated hosts, ranks on another host). */
 double audit_collect(int ranks, const char **why);
+/* Local, rank 0, instead of it: takes away what the ranks recorded. */
+void audit_discard(int ranks);
 
 #endif

@@ -31,6 +31,7 @@ status fabric_open(struct fabric *f, const struct fabric_ops *ops, const void *o
         if (mine == STATUS_OK && ops->close)
             ops->close(f);
         MPI_Comm_free(&f->comm);
+        *f = (struct fabric){ 0 };
     }
     return all;
 }

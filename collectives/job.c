@@ -24,6 +24,14 @@ void job_open(struct job *j, int *argc, char ***argv)
     MPI_Comm_size(j->world, &j->ranks);
 }
 
+struct job job_of(MPI_Comm comm)
+{
+    struct job j = { .world = comm };
+    MPI_Comm_rank(comm, &j.rank);
+    MPI_Comm_size(comm, &j.ranks);
+    return j;
+}
+
 void job_close(struct job *j)
 {
     j->world = MPI_COMM_NULL;
@@ -96,6 +104,12 @@ double job_max(const struct job *j, double value)
     double largest_or_nan[2] = { value == value ? value : 0, value != value };
     MPI_Allreduce(MPI_IN_PLACE, largest_or_nan, 2, MPI_DOUBLE, MPI_MAX, j->world);
     return largest_or_nan[1] > 0 ? NAN : largest_or_nan[0];
+}
+
+double job_sum(const struct job *j, double value)
+{
+    MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_DOUBLE, MPI_SUM, j->world);
+    return value;
 }
 
 bool job_same(const struct job *j, uint64_t value)

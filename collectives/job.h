@@ -17,6 +17,9 @@ struct job {
     int rank, ranks;
 };
 
+/* Local. The ranks of a communicator as a job of their own, for the calls below; nothing to close. */
+struct job job_of(MPI_Comm comm);
+
 /* Once per process; asks MPI for MPI_THREAD_SERIALIZED (what was got: MPI_Query_thread). Sets OMPI_MCA_btl_vader_eager_limit for
  * Open MPI, unless it is set, so that messages up to 32 KiB are fast between ranks of one host. */
 void job_open(struct job *j, int *argc, char ***argv);
@@ -44,6 +47,9 @@ double job_max(const struct job *j, double value);
 
 /* Local. malloc between collectives, where a rank cannot leave: no memory ends the job with a sentence. */
 void *job_allocate(const struct job *j, size_t bytes);
+
+/* The sum of the ranks' values. */
+double job_sum(const struct job *j, double value);
 
 /* Whether all ranks passed the same value. */
 bool job_same(const struct job *j, uint64_t value);

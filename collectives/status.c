@@ -1,7 +1,8 @@
 /* The last error sentence of this rank, and the gate at which ranks make one failure everybody's.
  *
- * The sentence is a plain static: errors are decided on the rank's main thread only, and SMPI gives each simulated rank its own
- * copy of it. The gate is two collective calls, and one when all is well; it is no place for the inside of a timed step.
+ * The sentence is a plain static: errors are decided on the rank's main thread, or when that one will not run again (the last words
+ * of an interrupted run); SMPI gives each simulated rank its own copy of it. The gate is two collective calls, and one when all is
+ * well; it is no place for the inside of a timed step.
  */
 #include "collectives/status.h"
 

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 . scripts/env.sh
 PATH="$(realpath "${1:-build}"):$PATH"
 
+mkdir -p results
 result=results/demo-$(date -u +%Y%m%dT%H%M%SZ).json
 mpirun -np 8 dmlbench --config data.json --out "$result"
 echo

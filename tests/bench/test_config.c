@@ -182,7 +182,7 @@ static void rules_between_keys_name_what_would_fit(void **state)
         { "{\"exchange\": {\"bucket_B\": 5}}",
           { 0 },
           "x.json: exchange.bucket_B = 5, exchange.segment_B = 32768 (both must be multiples of 4)" },
-        { "{\"model\": {\"name\": \"gpt\", \"hidden\": 130}}", { 0 }, "x.json: model.hidden is not a multiple of model.heads" },
+        { "{\"model\": {\"name\": \"gpt\", \"hidden\": 130}}", { 0 }, "x.json: model.hidden = 130 is not a multiple of model.heads = 4 (fits: model.hidden = 132)" },
         { "{\"exchange\": {\"error_feedback\": true}}",
           { 0 },
           "x.json: exchange.error_feedback = true, but exchange.compressor \"none\" loses nothing to feed back" },

@@ -4,9 +4,6 @@
 
 #include "kernels/layers.h"
 
-/* What float differences leave: the loss changes by 0.2 %, of which 2^-24 is rounded away, and the fourth order term of a step. */
-#define TOLERANCE 2e-3
-
 static struct trainer open_trainer(struct config *c)
 {
     struct trainer t;
@@ -21,7 +18,8 @@ static double error_of(const char *text, const char *const *sets)
 {
     struct config c = config_for(text, 1, sets);
     struct trainer t = open_trainer(&c);
-    const double error = verify_gradients(&t, 0, 1);
+    double error = NAN;
+    assert_on_all_ranks(verify_gradients(&t, 0, 1, &error) == STATUS_OK);
     trainer_close(&t);
     config_free(&c);
     return error;
@@ -40,7 +38,7 @@ static void gradients_of_gpt_are_difference_quotients(void **state)
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const double error = ERROR_OF(GPT REST "}", SMALL, shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3]);
-        assert_true(error > 0 && error < TOLERANCE);
+        assert_true(error > 0 && error < GRADIENT_TOLERANCE);
     }
 }
 
@@ -52,7 +50,7 @@ static void gradients_of_mlp_are_difference_quotients(void **state)
         char seed[32];
         snprintf(seed, sizeof seed, "seed=%d", i / 3);
         const double error = ERROR_OF(MLP REST "}", SMALL, layers[i % 3], seed);
-        assert_true(error > 0 && error < TOLERANCE);
+        assert_true(error > 0 && error < GRADIENT_TOLERANCE);
     }
 }
 
@@ -64,6 +62,18 @@ static void weight_grad_5_percent_too_large(const struct layer *l, struct pass *
     scale(p->grads + l->at[2], 1.05F, (size_t)3 * 24 * 24);
 }
 
+static void weight_grad_without_the_norm(const struct layer *l, struct pass *p)
+{
+    sound->weight_grad(l, p);
+    memset(p->grads + l->at[0], 0, 24 * sizeof(float));
+}
+
+static void weight_grad_without_half_of_the_values_bias(const struct layer *l, struct pass *p)
+{
+    sound->weight_grad(l, p);
+    memset(p->grads + l->at[3] + 60, 0, 12 * sizeof(float));
+}
+
 static void input_grad_without_a_term(const struct layer *l, struct pass *p)
 {
     sound->input_grad(l, p);
@@ -71,26 +81,29 @@ static void input_grad_without_a_term(const struct layer *l, struct pass *p)
         p->din[i] -= p->dout[i]; /* the residual path */
 }
 
-static void the_check_finds_a_wrong_gradient(void **state)
+static void the_check_finds_wrong_and_missing_gradients(void **state)
 {
     (void)state;
     const char *const sets[] = { SMALL, NULL };
     struct config c = config_for(GPT REST "}", 1, sets);
-    const struct layer_kind *wrong[2];
-    for (int i = 0; i < 2; i++) {
+    sound = NULL;
+    for (int i = 0; i < 5; i++) {
         struct trainer t = open_trainer(&c);
         sound = t.net.layers[1].kind;
-        struct layer_kind broken = *sound;
-        if (i)
-            broken.input_grad = input_grad_without_a_term;
-        else
-            broken.weight_grad = weight_grad_5_percent_too_large;
-        wrong[i] = t.net.layers[1].kind = &broken;
-        assert_true(verify_gradients(&t, 0, 1) > TOLERANCE * 10);
-        t.net.layers[1].kind = sound;
+        const struct layer_kind kinds[] = {
+            *sound,
+            { sound->forward, sound->input_grad, weight_grad_5_percent_too_large },
+            { sound->forward, sound->input_grad, weight_grad_without_the_norm },
+            { sound->forward, sound->input_grad, weight_grad_without_half_of_the_values_bias },
+            { sound->forward, input_grad_without_a_term, sound->weight_grad },
+        };
+        double error = NAN;
+        t.net.layers[1].kind = &kinds[i];
+        assert_int_equal(verify_gradients(&t, 0, 1, &error), STATUS_OK);
+        print_message("%d: %g\n", i, error);
+        assert_true(i == 0 ? error < GRADIENT_TOLERANCE : error > GRADIENT_TOLERANCE * 3);
         trainer_close(&t);
     }
-    assert_true(wrong[0] && wrong[1]);
     config_free(&c);
 }
 
@@ -141,7 +154,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_of_gpt_are_difference_quotients),
         cmocka_unit_test(gradients_of_mlp_are_difference_quotients),
-        cmocka_unit_test(the_check_finds_a_wrong_gradient),
+        cmocka_unit_test(the_check_finds_wrong_and_missing_gradients),
         cmocka_unit_test(parameters_are_as_many_as_published),
         cmocka_unit_test(initial_values_have_the_stated_deviation_and_do_not_depend_on_other_slices),
     };

@@ -10,7 +10,9 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 
-SMPIRUN = ROOT / "tests/smpirun"
+# In the words of InFolder.command, where a path may have blanks.
+DMLBENCH, SIMULATED = (shlex.quote(str(BUILD / name)) for name in ("dmlbench", "sim/dmlbench"))
+SMPIRUN = shlex.quote(str(ROOT / "tests/smpirun"))
 
 # A GPT that learns synthetic symbols, small enough for eight ranks on two cores.
 TINY = {"name": "tiny", "model": {"name": "gpt", "layers": 2, "hidden": 32, "heads": 4, "sequence": 16, "vocabulary": 16},
@@ -37,7 +39,7 @@ class InFolder(unittest.TestCase):
                               text=True, timeout=kwargs.pop("timeout", 90), **kwargs)
 
     def dmlbench(self, arguments, ranks=1, **kwargs):
-        return self.command(f"mpirun -q -np {ranks} {BUILD}/dmlbench {arguments}", **kwargs)
+        return self.command(f"mpirun -q -np {ranks} {DMLBENCH} {arguments}", **kwargs)
 
     def results(self):
         return sorted((self.folder / "results").glob("*.json"))

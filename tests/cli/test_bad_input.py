@@ -7,13 +7,14 @@ import subprocess
 import time
 import unittest
 
-from program import BUILD, TINY, InFolder
+from program import BUILD, DMLBENCH, TINY, InFolder
 
 
 class BadInput(InFolder):
     def test_each_mistake_is_one_sentence_and_exit_code_2(self):
         self.write("broken.json", '{\n  "name": "x",\n  "seed": 1,,\n}')
         self.write("empty.txt", "")
+        os.mkfifo(self.folder / "pipe")
         bytes_of = """--config tiny.json --set model.vocabulary=256 --set 'data={"name":"bytes","path":"%s"}'"""
         mistakes = [
             ("", ("--config",)),
@@ -28,10 +29,12 @@ class BadInput(InFolder):
             ("--config tiny.json --set exchange.allreduce=rign", ("rign", "ring")),
             ("--config tiny.json --set parallel.data=5", ("parallel.data", "5", "3")),
             ("--config tiny.json --set batch.global=50", ("batch.global", "50", "48 or 54")),
-            ("--config tiny.json --set model.heads=5", ("model.hidden", "model.heads")),
+            ("--config tiny.json --set model.heads=5", ("model.hidden = 32", "model.heads = 5", "35")),
+            ("--config pipe", ("pipe", "5 s")),
             ("--config tiny.json --set exchange.error_feedback=true", ("exchange.error_feedback", "none")),
             (bytes_of % "nowhere.txt", ("data.path", "nowhere.txt")),
             (bytes_of % "empty.txt", ("data.path", "empty.txt", "0 bytes")),
+            (bytes_of % "pipe", ("data.path", "pipe", "regular file")),
         ]
         for arguments, parts in mistakes:
             with self.subTest(arguments=arguments):
@@ -46,9 +49,18 @@ class BadInput(InFolder):
         for name in ("a", "b"):
             (self.folder / name).mkdir()
         self.write("a/text.txt", "to be or not to be " * 10)
-        program = f"{BUILD}/dmlbench --config '{config}'"
+        program = f"{DMLBENCH} --config '{config}'"
         done = self.command(f"mpirun -q -np 2 -wdir '{self.folder}/a' {program} : -np 1 -wdir '{self.folder}/b' {program}")
         self.assert_refused(done, 2, "data.path", "text.txt")
+
+    def test_ranks_that_would_read_different_data_do_not_begin(self):
+        config = self.write("c.json", json.dumps({**TINY, "model": {**TINY["model"], "vocabulary": 256},
+                                                  "data": {"name": "bytes", "path": "text.txt"}}))
+        self.write("a/text.txt", "to be or not to be " * 10)
+        self.write("b/text.txt", "to be or not to bee" * 10)
+        program = f"{DMLBENCH} --config '{config}'"
+        done = self.command(f"mpirun -q -np 2 -wdir '{self.folder}/a' {program} : -np 1 -wdir '{self.folder}/b' {program}")
+        self.assert_refused(done, 2, "the ranks do not read the same data")
 
     def test_a_loss_that_is_not_a_number_stops_and_is_written_down(self):
         done = self.dmlbench("--config tiny.json --set optimizer.learning_rate=1e6 --set measure.steps=100", ranks=3)
@@ -112,6 +124,35 @@ class BadInput(InFolder):
         self.assertEqual(result["run"]["status"], "failed")
         self.assertIn("interrupted after step", result["run"]["status_why"])
         self.assertGreater(len(result["samples"]["loss"]), 10)
+
+    def test_samples_may_go_on_while_the_last_words_are_written(self):
+        for _ in range(5):  # one rank with very short steps: the writer works beside the running steps
+            running = subprocess.Popen([f"{BUILD}/dmlbench", "--config", "tiny.json", "--set", "measure.steps=1000000", "--set",
+                                        "model={\"name\":\"mlp\",\"inputs\":4,\"hidden\":4,\"classes\":2}", "--set", "measure.verify=false"],
+                                       cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.addCleanup(running.kill)
+            time.sleep(0.7)
+            running.terminate()
+            _, said = running.communicate(timeout=30)
+            self.assertEqual(running.returncode, 1, said)
+        for path in self.results():
+            result = json.loads(path.read_text())
+            steps = len(result["samples"]["loss"])
+            self.assertEqual((len(result["samples"]["step_s"][0]), len(result["samples"]["warmup"])), (steps, steps))
+            self.assertEqual(result["run"]["failed_step"], steps)
+        self.assertEqual(len(self.results()), 5)
+
+    def test_a_job_that_was_stopped_and_goes_on_takes_its_last_words_back(self):
+        running = subprocess.Popen([f"{BUILD}/dmlbench", "--config", "tiny.json", "--set", "measure.steps=2500"], cwd=self.folder,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(running.kill)
+        time.sleep(1.5)
+        running.send_signal(signal.SIGSTOP)
+        running.send_signal(signal.SIGCONT)
+        _, said = running.communicate(timeout=90)
+        self.assertEqual(running.returncode, 0, said)
+        self.assertIn("taken back", said)
+        self.assertEqual([json.loads(path.read_text())["run"]["status"] for path in self.results()], ["ok"])
 
     def test_an_interrupted_job_keeps_what_was_measured(self):
         running, ranks = self.start_long_run()

@@ -43,7 +43,7 @@ class Config(unittest.TestCase):
             config = json.loads(path.read_text())
             self.schema.validate(config)
             self.assertEqual(next(iter(config)), "why", path)
-            self.assertEqual(dmlbench("--validate", path), (0, "", ""))
+            self.assertEqual(dmlbench("--validate", path), (0, f"{path}: valid\n", ""))
 
     def test_program_and_schema_refuse_the_same_mutants(self):
         good = json.loads((ROOT / "configs/topk.json").read_text())
@@ -123,7 +123,7 @@ class Result(unittest.TestCase):
 
     def test_a_result_fits_program_and_schema(self):
         self.assertEqual(self.answer, (0, "", ""))
-        self.assertEqual(dmlbench("--validate", self.path), (0, "", ""))
+        self.assertEqual(dmlbench("--validate", self.path), (0, f"{self.path}: valid\n", ""))
         validator = schema("result")
         jsonschema.Draft7Validator.check_schema(validator.schema)
         validator.validate(self.result)

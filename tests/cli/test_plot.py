@@ -1,10 +1,11 @@
 """scripts/plot-run on a real result, and on files that are none."""
 import json
+import shlex
 import unittest
 
 from program import ROOT, InFolder
 
-PLOT = ROOT / "scripts/plot-run"
+PLOT = shlex.quote(str(ROOT / "scripts/plot-run"))
 
 
 class Plot(InFolder):

@@ -8,7 +8,7 @@ import unittest
 import jsonschema
 import numpy
 
-from program import BUILD, SMPIRUN, InFolder
+from program import DMLBENCH, SIMULATED, SMPIRUN, InFolder
 
 NAMES = """schema schema_version run.status run.exit_code config config_sha256 seed platform parallelism model.parameters_count
     samples.step_s samples.loss samples.phase_s comm comm_total.wire_B_predicted comm_total.wire_B_counted comm_total.wire_B_measured
@@ -31,7 +31,7 @@ class Run(InFolder):
         for name in ("correctness.parameter_hash", "samples.loss", "config_sha256", "comm_total.wire_B_counted", "data.xxh3"):
             self.assertEqual(at(one, name), at(two, name), name)
         self.assertNotEqual(at(one, "run.uuid"), at(two, "run.uuid"))
-        schema = json.loads(self.command(f"{BUILD}/dmlbench --schema result").stdout)
+        schema = json.loads(self.command(f"{DMLBENCH} --schema result").stdout)
         jsonschema.Draft7Validator.check_schema(schema)
         jsonschema.validate(one, schema)
         for name in NAMES:
@@ -114,7 +114,7 @@ class Run(InFolder):
 
     def test_simulated_ranks_learn_the_same_bits(self):
         real = self.run_ok(ranks=4)
-        done = self.command(f"{SMPIRUN} -np 4 {BUILD}/sim/dmlbench --config tiny.json --out sim.json",
+        done = self.command(f"{SMPIRUN} -np 4 {SIMULATED} --config tiny.json --out sim.json",
                             env={**os.environ, "OPENBLAS_CORETYPE": real["platform"]["blas_kernel"]})
         self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
         simulated = json.loads((self.folder / "sim.json").read_text())

@@ -88,7 +88,7 @@ class Environment(unittest.TestCase):
 
     def test_works_from_anywhere_and_twice(self):
         file = ROOT / "scripts/env.sh"
-        env = self.after("bash", f"set -eu; . {file}; . {file}", cwd="/")
+        env = self.after("bash", f"set -eu; . '{file}'; . '{file}'", cwd="/")
         self.assertEqual(env["PATH"], f"{ROOT}/build:/usr/bin:/bin")
         self.assertEqual(env["OPENBLAS_NUM_THREADS"], "1")
 

@@ -1,29 +1,30 @@
 """The program on simulated hosts."""
 import json
 import os
+import shlex
 import time
 import unittest
 
-from program import BUILD, SMPIRUN, InFolder
+from program import BUILD, SIMULATED, SMPIRUN, InFolder
 
 
 class Simulated(InFolder):
     def test_a_rank_that_stays_away_is_reported_as_a_deadlock_at_once(self):
         start = time.monotonic()
-        done = self.command(f"{SMPIRUN} -np 4 {BUILD}/sim/tests/collectives/show_deadlock", timeout=30,
+        done = self.command(f"{SMPIRUN} -np 4 {shlex.quote(str(BUILD))}/sim/tests/collectives/show_deadlock", timeout=30,
                             env={**os.environ, "SMPI_LOG": "error"})
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("eadlock", done.stderr + done.stdout)
         self.assertLess(time.monotonic() - start, 10)
 
     def test_a_mistake_is_one_sentence_there_too(self):
-        done = self.command(f"{SMPIRUN} -np 3 {BUILD}/sim/dmlbench --config tiny.json --set batch.mirco=2")
+        done = self.command(f"{SMPIRUN} -np 3 {SIMULATED} --config tiny.json --set batch.mirco=2")
         self.assertNotEqual(done.returncode, 0)
         self.assertEqual(done.stderr.count("dmlbench: "), 1, done.stderr)
         self.assertIn("batch.micro", done.stderr)
 
     def test_the_result_says_that_time_was_virtual(self):
-        done = self.command(f"{SMPIRUN} -np 8 {BUILD}/sim/dmlbench --config tiny.json --out sim.json")
+        done = self.command(f"{SMPIRUN} -np 8 {SIMULATED} --config tiny.json --out sim.json")
         self.assertEqual(done.returncode, 0, done.stderr)
         result = json.loads((self.folder / "sim.json").read_text())
         self.assertEqual(result["tool"]["build"], "smpi")
