@@ -68,9 +68,10 @@ $(BUILD)/$(1)/tests/speed/%: $(BUILD)/$(1)/tests/speed/%.o $(BUILD)/$(1)/libbenc
 endef
 $(foreach variant,$(VARIANTS),$(eval $(call variant_rules,$(variant))))
 
-# These stand in for functions: one records the step's matrix products, one counts allocations.
+# These stand in for functions: to record a step's matrix products, to count allocations, to let a check fail.
 $(BUILD)/mpi/tests/speed/speed_gpt: LDLIBS += -Wl,--wrap=matmul,--wrap=stopwatch_switch
 $(VARIANTS:%=$(BUILD)/%/tests/bench/test_allocation): LDLIBS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+$(VARIANTS:%=$(BUILD)/%/tests/bench/test_run): LDLIBS += -Wl,--wrap=verify_gradients,--wrap=verify_parameter_hash,--wrap=verify_finite
 
 # Two notes of what the objects were made with; each is rewritten, and its objects remade, only when it changes: the compilers
 # and flags of all objects, and the build's identity, which goes into one file.
@@ -102,7 +103,6 @@ demo: deps
 
 TESTS       := $(patsubst %.c,%,$(wildcard tests/kernels/test_*.c tests/collectives/test_*.c tests/bench/test_*.c))
 TESTS_mpi   := $(patsubst %.c,%,$(shell grep -ls '^/\* ranks:' $(TESTS:=.c) /dev/null))
-TESTS_unit  := $(filter-out $(TESTS_mpi),$(TESTS))
 TESTS_tools := $(patsubst %.c,%,$(wildcard tests/*/show_*.c))
 
 test-programs: all sim $(TESTS:%=$(BUILD)/mpi/%) $(TESTS_tools:%=$(BUILD)/mpi/%) $(TESTS_mpi:%=$(BUILD)/sim/%) $(BUILD)/sim/tests/collectives/show_deadlock
@@ -112,7 +112,7 @@ test: test-ready
 	tests/run --build $(BUILD)
 
 test-ready: deps
-	$(MAKE) -j$(JOBS) test-programs $(TESTS_unit:%=$(BUILD)/asan/%)
+	$(MAKE) -j$(JOBS) test-programs $(TESTS:%=$(BUILD)/asan/%)
 	$(MAKE) layers
 
 # Everything that is C under AddressSanitizer and UndefinedBehaviorSanitizer, the MPI tests too.

@@ -41,8 +41,8 @@ static void print_what(const struct result *r, FILE *out)
 {
     char parameters[TEXT_BYTES];
     const struct config *c = r->config;
-    fprintf(out, "%s: %s on %s, %s parameters, %s, %zu ranks\n", c->name, c->model.name, c->data.name,
-            scaled(r->model.parameters_count, "", parameters), c->optimizer.name, r->n_ranks);
+    fprintf(out, "%s: %s on %s, %s parameters, %s, %zu rank%s\n", c->name, c->model.name, c->data.name,
+            scaled(r->model.parameters_count, "", parameters), c->optimizer.name, r->n_ranks, r->n_ranks == 1 ? "" : "s");
     line(out, "batch", "%.0f samples a step: %.0f replicas x %.0f micro-batches x %.0f", r->parallelism.global_batch,
          r->parallelism.data, r->parallelism.micro_batches, r->parallelism.micro_batch);
     if (r->n_comm > 0) /* the first row is the gradient's */

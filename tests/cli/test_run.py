@@ -56,6 +56,25 @@ class Run(InFolder):
         numpy.testing.assert_allclose(phases, samples["step_s"], rtol=1e-6)  # every moment of a step is in one phase
         self.assertEqual(samples["loss"][-1], result["correctness"]["loss_last"])
 
+    def test_derived_numbers_follow_from_the_raw_ones_by_the_readmes_formulas(self):
+        result = self.run_ok(ranks=2)
+        layers, C, T, V, batch = 2, 32, 16, 16, 48
+        attention = 2 * C * (T + 1) / 2  # what the mask leaves of queries by keys, and of probabilities by values
+        weights = layers * 12 * C * C
+        forward = batch * T * (2 * weights + layers * 2 * attention + 2 * C * V)
+        backward = batch * T * (4 * weights + layers * 4 * attention + 4 * C * V)
+        self.assertEqual((result["model"]["flop_forward"], result["model"]["flop_backward"]), (forward, backward))
+        parameters = layers * (12 * C * C + 13 * C) + V * C + T * C + 2 * C  # the head is tied
+        self.assertEqual(result["model"]["parameters_count"], parameters)
+        metrics = result["metrics"]
+        mfu = (forward + backward) / metrics["step_s"]["median"] / metrics["sgemm_flop_per_s"]
+        self.assertTrue(math.isclose(metrics["mfu_frac"], mfu, rel_tol=1e-12))
+        self.assertEqual(result["comm_total"]["dense_equivalent_B"], 2 * (2 - 1) * 4 * parameters * 10)
+        if metrics["overlap_frac"] is None:
+            self.assertIn("waited", metrics["overlap_frac_why"])
+        else:
+            self.assertTrue(0 <= metrics["overlap_frac"] <= 1)
+
     def test_the_loss_falls_towards_the_entropy_of_the_data_and_not_below(self):
         result = self.run_ok("--config tiny.json --set measure.steps=250", ranks=2)
         floor, losses = result["model"]["loss_floor"], result["samples"]["loss"]
