@@ -314,6 +314,11 @@ static status note_given(const struct reader *r)
     return STATUS_OK;
 }
 
+const char *config_json_library(void)
+{
+    return cJSON_Version();
+}
+
 bool config_was_given(const struct config *c, const char *path)
 {
     for (size_t i = 0; i < c->given.count; i++)

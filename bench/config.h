@@ -65,6 +65,9 @@ void config_free(struct config *c);
  * resolves "auto" degrees. A misfit of ranks and degrees lists the layouts that fit. */
 status config_settle(struct config *c, int ranks);
 
+/* Version of the JSON library that reads configs: "1.7.15". */
+const char *config_json_library(void);
+
 bool config_was_given(const struct config *c, const char *path);
 
 /* SHA-256, hex, of the canonical effective config (sorted keys, no blanks); hex[65]. */

@@ -23,7 +23,7 @@ size_t params_add(struct params *p, const char *name, const char *part, int rows
     s->n = (size_t)rows * (size_t)columns;
     s->mean = mean;
     s->deviation = deviation;
-    s->decays = rows > 1;
+    s->decays = deviation > 0;
     p->n += s->n;
     return s->at;
 }

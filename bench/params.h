@@ -28,8 +28,8 @@ struct params {
 /* Local. Room for `slices` slices. If it failed there is nothing to free. */
 status params_reserve(struct params *p, int slices);
 
-/* Appends a slice, within what was reserved; a matrix (rows > 1) decays. `name` and `part` are joined by a dot. Returns its offset.
- */
+/* Appends a slice, within what was reserved; one with random initial values decays. `name` and `part` are joined by a dot. Returns
+ * its offset. */
 size_t params_add(struct params *p, const char *name, const char *part, int rows, int columns, float mean, float deviation);
 
 /* Initial values of all slices into x[n]: a pure function of the seed and the slice's position in the model. */

@@ -146,6 +146,7 @@ static void fill_platform(struct report *r, const struct job *job)
 {
     struct environment *e = &r->result.platform;
     *e = r->environment;
+    e->cjson_version = config_json_library();
     e->hosts = 0;
     int here = 0;
     for (int i = 0; i < job->ranks; i++) {

@@ -67,6 +67,8 @@ static status open_in_folder(struct result_file *f)
 static status open_place(struct result_file *f, const char *path, const struct config *c)
 {
     struct stat about;
+    if (path && !*path)
+        return status_fail(STATUS_USAGE, "--out \"\": the name of the result is empty");
     f->own_name = !path;
     f->path = path ? strdup(path) : default_path(c);
     if (!f->path)
