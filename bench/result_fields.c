@@ -10,6 +10,8 @@ static const char not_told[] = "the system does not tell", not_finite[] = "not a
                   uncounted[] = "the MPI library's own allreduce took part, which sends by itself, or the run was interrupted",
                   not_run[] = "the run ended before this was measured";
 
+static const char *const statuses[] = { "ok", "failed", "check", NULL }, *const builds[] = { "mpi", "smpi", NULL };
+
 #define AT(field) offsetof(struct statistic, field)
 const struct field statistic_fields[] = {
     { "n", FIELD_SIZE, AT(n), .help = "Samples; warm-up is not among them." },
@@ -83,10 +85,11 @@ const struct field result_fields[] = {
     { "tool.git_dirty", FIELD_BOOL, AT(platform.git_dirty), .help = "Whether the source differed from that commit." },
     { "tool.compiler", FIELD_TEXT, AT(platform.compiler), .help = "Compiler." },
     { "tool.cflags", FIELD_TEXT, AT(platform.cflags), .help = "Its flags." },
-    { "tool.build", FIELD_TEXT, AT(platform.build), .help = "mpi, or smpi: simulated hosts, virtual time." },
+    { "tool.build", FIELD_TEXT, AT(platform.build), .choices = builds, .help = "mpi, or smpi: simulated hosts, virtual time." },
 
     { "run.uuid", FIELD_CHARS, AT(run.uuid), .help = "Identity of this run." },
-    { "run.status", FIELD_TEXT, AT(run.status), .help = "ok, failed, or check (it ran, but a check inside it failed)." },
+    { "run.status", FIELD_TEXT, AT(run.status), .choices = statuses,
+      .help = "ok, failed, or check (it ran, but a check inside it failed)." },
     { "run.status_why", FIELD_TEXT, AT(run.why), .help = "The sentence that was printed; empty when ok." },
     { "run.exit_code", FIELD_COUNT, AT(run.exit_code), .help = "Exit code of the program." },
     { "run.failed_step", FIELD_REAL, AT(run.failed_step), "no step failed", .help = "Step in which the run failed, from 0." },

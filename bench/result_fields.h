@@ -33,6 +33,7 @@ struct field {
     const char *null_why;
     const char *unit, *help; /* unit NULL: none */
     const char *constant;
+    const char *const *choices; /* TEXT: the only ones, NULL-ended; NULL: any */
     const struct field *fields; /* OBJECTS */
     size_t stride;              /* OBJECTS: size of one struct */
 };

@@ -26,6 +26,17 @@ static void write_type(struct json *w, const char *type, bool nullable)
     json_end(w);
 }
 
+static void write_choices(struct json *w, const char *const *choices)
+{
+    if (!choices)
+        return;
+    json_key(w, "enum");
+    json_begin(w, '[');
+    for (; *choices; choices++)
+        json_text(w, *choices);
+    json_end(w);
+}
+
 static void write_items(struct json *w, const char *type, bool nullable)
 {
     json_key(w, "items");
@@ -68,6 +79,7 @@ static void write_field(struct json *w, const void *item)
     case FIELD_TEXT:
     case FIELD_CHARS:
         write_type(w, "string", nullable);
+        write_choices(w, f->choices);
         break;
     case FIELD_SEED:
     case FIELD_COUNT:

@@ -108,6 +108,19 @@ static status check_null(const struct checker *c, const char *path, const struct
     return STATUS_OK;
 }
 
+static status check_text(const struct checker *c, const char *path, const struct field *f, const cJSON *v)
+{
+    if (!is_text(v))
+        return misfit(c, path, v, "text");
+    for (const char *const *choice = f->choices; choice; choice++) {
+        if (!*choice)
+            return misfit(c, path, v, "one of those that the schema lists");
+        if (strcmp(v->valuestring, *choice) == 0)
+            break;
+    }
+    return STATUS_OK;
+}
+
 static status check_value(const struct checker *c, const char *path, const struct field *f, const cJSON *v)
 {
     switch (f->kind) {
@@ -117,7 +130,7 @@ static status check_value(const struct checker *c, const char *path, const struc
         return check_config(c, path, v);
     case FIELD_TEXT:
     case FIELD_CHARS:
-        return is_text(v) ? STATUS_OK : misfit(c, path, v, "text");
+        return check_text(c, path, f, v);
     case FIELD_SEED:
     case FIELD_COUNT:
     case FIELD_SIZE:

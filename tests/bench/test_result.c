@@ -119,7 +119,7 @@ static void fill_texts(const struct field *fields, void *base)
 {
     for (const struct field *f = fields; f->path; f++)
         if (f->kind == FIELD_TEXT && !f->null_why)
-            *(const char **)((char *)base + f->offset) = "text";
+            *(const char **)((char *)base + f->offset) = f->choices ? f->choices[0] : "text";
 }
 
 static int set_up(void **state)
@@ -438,6 +438,7 @@ static void mutated_results_are_refused_by_name(void **state)
         { "\"dmlbench.result\"", "\"dmlbench\"", "m.json: schema = \"dmlbench\" (must be dmlbench.result)" },
         { "\"seed\": 1,\n    \"model\"", "\"seed\": 2,\n    \"model\"", "m.json: config_sha256 = " },
         { "\"micro\": 8", "\"mirco\": 8", "m.json: config: batch.mirco: no such key; did you mean batch.micro?" },
+        { "\"status\": \"ok\"", "\"status\": \"bogus\"", "m.json: run.status = \"bogus\" (must be one of" },
         { "\"exit_code\": 0", "\"exit_code\": 0.5", "m.json: run.exit_code = 0.5 (must be an integer)" },
         { "\"exit_code\": 0", "\"exit_code\": null", "m.json: run.exit_code = null (must be known)" },
         { "\"exit_code\": 0", "\"exit_cod\": 0", "m.json: run.exit_cod: no such field" },
