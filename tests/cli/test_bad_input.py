@@ -143,7 +143,7 @@ class BadInput(InFolder):
         self.assertEqual(len(self.results()), 5)
 
     def test_a_job_that_was_stopped_and_goes_on_takes_its_last_words_back(self):
-        running = subprocess.Popen([f"{BUILD}/dmlbench", "--config", "tiny.json", "--set", "measure.steps=2500"], cwd=self.folder,
+        running = subprocess.Popen([f"{BUILD}/dmlbench", "--config", "tiny.json", "--set", "measure.steps=8000"], cwd=self.folder,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(running.kill)
         time.sleep(1.5)
