@@ -86,12 +86,25 @@ class BadInput(InFolder):
         self.assert_refused(self.dmlbench("--config tiny.json --out disk/full.json", ranks=3), 1, "disk/full.json", "No space left")
         self.assertEqual(list(disk.iterdir()), [])
 
+    @staticmethod
+    def children(pid):
+        """Process ids of the program's processes that pid started."""
+        found = []
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                name, rest = stat.read_text().split("(", 1)[1].rsplit(") ", 1)
+            except OSError:
+                continue  # it ended meanwhile
+            if name == "dmlbench" and rest.split()[1] == str(pid):
+                found.append(int(stat.parent.name))
+        return sorted(found)
+
     def ranks_of(self, mpirun):
-        """Process ids of the program's ranks below mpirun, once all run."""
+        """Process ids of the ranks below mpirun, once all run."""
         for _ in range(200):
-            found = subprocess.run(["pgrep", "-P", str(mpirun.pid), "-f", "dmlbench"], capture_output=True, text=True).stdout.split()
+            found = self.children(mpirun.pid)
             if len(found) == 4:
-                return [int(pid) for pid in found]
+                return found
             time.sleep(0.05)
         self.fail("the ranks did not start")
 
@@ -99,8 +112,8 @@ class BadInput(InFolder):
         running = subprocess.Popen(["mpirun", "-q", "-np", "4", f"{BUILD}/dmlbench", "--config", "tiny.json", "--set",
                                     "measure.steps=1000000"], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
-        self.addCleanup(running.kill)
-        self.addCleanup(running.communicate)
+        self.addCleanup(running.communicate, timeout=30)
+        self.addCleanup(running.terminate)  # first: mpirun then ends its ranks
         ranks = self.ranks_of(running)
         time.sleep(3)
         return running, ranks
