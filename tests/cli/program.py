@@ -10,9 +10,14 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 
-# In the words of InFolder.command, where a path may have blanks.
-DMLBENCH, SIMULATED = (shlex.quote(str(BUILD / name)) for name in ("dmlbench", "sim/dmlbench"))
-SMPIRUN = shlex.quote(str(ROOT / "tests/smpirun"))
+
+
+def built(name):
+    """What make built, as a word of InFolder.command: the path may have blanks."""
+    return shlex.quote(str(BUILD / name))
+
+
+DMLBENCH, SIMULATED, SMPIRUN = built("dmlbench"), built("sim/dmlbench"), shlex.quote(str(ROOT / "tests/smpirun"))
 
 # A GPT that learns synthetic symbols, small enough for eight ranks on two cores.
 TINY = {"name": "tiny", "model": {"name": "gpt", "layers": 2, "hidden": 32, "heads": 4, "sequence": 16, "vocabulary": 16},

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy
 
-from program import BUILD, InFolder
+from program import InFolder, built
 
 GPT = {"name": "gpt", "layers": 2, "hidden": 24, "heads": 3, "sequence": 10, "vocabulary": 17, "tied": True}
 MLP = {"name": "mlp", "inputs": 20, "hidden": 33, "layers": 2, "classes": 5}
@@ -217,7 +217,7 @@ class Reference(InFolder):
     def show(self, model, optimizer=SGD, batch=BATCH, steps=STEPS):
         config = {"model": model, "data": {"name": "synthetic"}, "batch": batch, "optimizer": optimizer, "measure": {"steps": 1}}
         self.write("shown.json", json.dumps(config))
-        done = self.command(f"mpirun -q -np 1 {BUILD}/mpi/tests/bench/show_training shown.json {steps}")
+        done = self.command(f"mpirun -q -np 1 {built('mpi/tests/bench/show_training')} shown.json {steps}")
         self.assertEqual(done.returncode, 0, done.stderr)
         return Shown(done.stdout)
 

@@ -1,17 +1,16 @@
 """The program on simulated hosts."""
 import json
 import os
-import shlex
 import time
 import unittest
 
-from program import BUILD, SIMULATED, SMPIRUN, InFolder
+from program import SIMULATED, SMPIRUN, InFolder, built
 
 
 class Simulated(InFolder):
     def test_a_rank_that_stays_away_is_reported_as_a_deadlock_at_once(self):
         start = time.monotonic()
-        done = self.command(f"{SMPIRUN} -np 4 {shlex.quote(str(BUILD))}/sim/tests/collectives/show_deadlock", timeout=30,
+        done = self.command(f"{SMPIRUN} -np 4 {built('sim/tests/collectives/show_deadlock')}", timeout=30,
                             env={**os.environ, "SMPI_LOG": "error"})
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("eadlock", done.stderr + done.stdout)
