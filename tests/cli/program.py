@@ -11,7 +11,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 
 
-
 def built(name):
     """What make built, as a word of InFolder.command: the path may have blanks."""
     return shlex.quote(str(BUILD / name))
