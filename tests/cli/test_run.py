@@ -2,13 +2,15 @@
 import json
 import math
 import os
+import pathlib
 import re
+import subprocess
 import unittest
 
 import jsonschema
 import numpy
 
-from program import DMLBENCH, SIMULATED, SMPIRUN, InFolder
+from program import BUILD, DMLBENCH, SIMULATED, SMPIRUN, InFolder
 
 NAMES = """schema schema_version run.status run.exit_code config config_sha256 seed platform parallelism model.parameters_count
     samples.step_s samples.loss samples.phase_s comm comm_total.wire_B_predicted comm_total.wire_B_counted comm_total.wire_B_measured
@@ -139,6 +141,22 @@ class Run(InFolder):
         simulated = json.loads((self.folder / "sim.json").read_text())
         for name in ("correctness.parameter_hash", "samples.loss", "comm_total.wire_B_counted"):
             self.assertEqual(at(real, name), at(simulated, name), name)
+
+    def test_the_program_starts_itself_again_where_openblas_leaves_avx512_unused(self):
+        if "avx512vl" not in pathlib.Path("/proc/cpuinfo").read_text().split():
+            self.skipTest("a processor without AVX-512")
+        source = self.write("old.c", "#include <stdlib.h>\nchar *openblas_get_corename(void);\nchar *openblas_get_corename(void)"
+                            '{ char *asked = getenv("OPENBLAS_CORETYPE"); return asked ? asked : "Haswell"; }')
+        library = self.folder / "old.so"  # an OpenBLAS that does not know this processor
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+        env = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
+        for more, part in (({}, "was set to SkylakeX"), ({"OPENBLAS_CORETYPE": "Haswell"}, "was given")):
+            done = subprocess.run([BUILD / "dmlbench", "--config", "tiny.json", "--out", f"{len(more)}.json"], cwd=self.folder,
+                                  env={**env, **more, "LD_PRELOAD": "./old.so"}, capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            platform = json.loads((self.folder / f"{len(more)}.json").read_text())["platform"]
+            self.assertIn(part, platform["blas_kernel_reason"])
+            self.assertEqual(platform["blas_kernel"], more.get("OPENBLAS_CORETYPE", "SkylakeX"))
 
     def test_the_live_line_and_the_summary_are_for_people_only(self):
         quiet = self.dmlbench("--config tiny.json --quiet")
