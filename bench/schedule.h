@@ -1,0 +1,89 @@
+/* Pipeline schedules as pure data: for every stage one list of tasks, in the order in which the stage runs them.
+ *
+ * Sends and receives follow from the tasks: a forward pass needs the activation of the position before it, a backward pass the
+ * gradient of the position after it. So one list feeds the real run, the simulated run, dmlplan and the tests.
+ *
+ * A stage (a rank along the pipeline axis) holds `chunks` pieces of the model. The positions of a route are the pieces in the order
+ * in which a micro-batch passes them:
+ *   looped         position = chunk * stages + stage: one route round the stages, `chunks` times        (chunks = 1: a chain)
+ *   bidirectional  chunk 0: position = stage; chunk 1: position = stages - 1 - stage: two routes, each with a copy of the model; the
+ *                  first ceil(m / 2) micro-batches take route 0, the others route 1
+ * Letters: p stages, m micro-batches, v chunks.
+ */
+#ifndef DMLBENCH_BENCH_SCHEDULE_H
+#define DMLBENCH_BENCH_SCHEDULE_H
+
+#include <stdbool.h>
+
+#include "collectives/status.h"
+#include "kernels/key.h"
+
+enum task_kind {
+    TASK_FORWARD,
+    TASK_RECOMPUTE,  /* the forward pass again, because only its input was kept */
+    TASK_BACKWARD,   /* both gradients */
+    TASK_INPUT_GRAD, /* the critical half of the backward pass ... */
+    TASK_WEIGHT_GRAD /* ... and the one that nobody waits for; both come for every micro-batch, or neither */
+};
+
+struct task {
+    enum task_kind kind;
+    int chunk, micro;
+};
+
+struct task_list {
+    struct task *tasks;
+    int count;
+};
+
+enum placement { PLACEMENT_LOOPED, PLACEMENT_BIDIRECTIONAL };
+
+struct schedule;
+
+/* What a schedule is asked for. */
+struct pipeline {
+    const struct schedule *schedule;
+    const void *options; /* the member's own struct */
+    int stages, micro_batches;
+    bool recompute;      /* forward passes keep their input only ... */
+    bool recompute_last; /* ... on the last position of a route too */
+};
+
+struct schedule {
+    struct member member;
+    enum placement placement;
+    bool recomputes, recomputes_last; /* what its source does */
+    int (*chunks)(const void *options); /* OPTIONAL: NULL is 1; a bidirectional one has 2 */
+    bool (*reorders)(const void *options); /* whether forwards may overtake recomputations at run time; OPTIONAL */
+    /* NULL, or why it cannot, a part of a sentence with what would fit; valid until the next call. OPTIONAL. */
+    const char *(*refuses)(const struct pipeline *p);
+    /* Appends every stage's tasks to lists[stages], by task_append; room is reserved. */
+    void (*fill)(const struct pipeline *p, struct task_list *lists);
+    /* Most micro-batches, in units of a whole stage's activations (or inputs, with recompute), that `stage` holds at a time by the
+     * source's formula. For a schedule that reorders at run time: of the static order. */
+    double (*memory)(const struct pipeline *p, int stage);
+};
+
+extern const struct schedule *const schedules[]; /* NULL-ended; the first is the default */
+const struct schedule *schedule_find(const char *name);
+
+/* Pure. NULL, or why the member cannot make such a pipeline. */
+const char *pipeline_refuses(const struct pipeline *p);
+/* Local. lists[p->stages]; pipeline_free_lists frees them. Fails for lack of memory only: ask pipeline_refuses first. */
+status pipeline_lists(const struct pipeline *p, struct task_list *lists);
+void pipeline_free_lists(const struct pipeline *p, struct task_list *lists);
+
+/* A piece of the model: chunk `chunk` of stage `stage`; stage -1: none. */
+struct place {
+    int stage, chunk;
+};
+int pipeline_chunks(const struct pipeline *p);
+int pipeline_positions(const struct pipeline *p); /* of a route */
+int pipeline_position(const struct pipeline *p, struct place at);
+struct place pipeline_next(const struct pipeline *p, struct place at);     /* none behind the last position */
+struct place pipeline_previous(const struct pipeline *p, struct place at); /* none before the first */
+
+/* For the members. */
+void task_append(struct task_list *list, enum task_kind kind, int chunk, int micro);
+
+#endif
