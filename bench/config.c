@@ -216,6 +216,17 @@ static status store_int(const struct reader *r, const struct slot *s, const cJSO
     return STATUS_OK;
 }
 
+static status store_switch(const struct reader *r, const struct slot *s, const cJSON *v, int64_t *to)
+{
+    if (cJSON_IsBool(v))
+        *to = cJSON_IsTrue(v) ? SETTING_ON : SETTING_OFF;
+    else if (cJSON_IsString(v) && strcmp(v->valuestring, "auto") == 0)
+        *to = SETTING_AUTO;
+    else
+        return wrong_value(r, s, v);
+    return STATUS_OK;
+}
+
 static status store_choice(const struct reader *r, const struct slot *s, const cJSON *v, const char **to)
 {
     const char *choice;
@@ -256,6 +267,8 @@ static status store(const struct reader *r, const struct slot *s, const cJSON *v
             return wrong_value(r, s, v);
         *(double *)to = v->valuedouble;
         return STATUS_OK;
+    case KEY_SWITCH:
+        return store_switch(r, s, v, to);
     case KEY_BOOL:
         if (!cJSON_IsBool(v))
             return wrong_value(r, s, v);

@@ -26,8 +26,12 @@ struct config {
         int64_t global, micro;
     } batch; /* samples */
     struct {
-        int64_t data;
-    } parallel; /* degrees; 0 = auto until config_settle */
+        int64_t data, pipeline, tensor; /* degrees; 0 = auto until config_settle */
+        const char *order, *partition;
+        int64_t recompute, recompute_last_stage; /* enum setting */
+        bool sequence;
+        int64_t zero;
+    } parallel;
     struct {
         const char *allreduce;
         int64_t bucket_B, segment_B;
@@ -36,10 +40,7 @@ struct config {
         struct choice compressor;
         const char *reduction; /* fast, tree */
     } exchange;
-    struct {
-        const char *name;
-    } compute; /* blas */
-    struct choice fabric;
+    struct choice compute, fabric;
     struct {
         int64_t steps, warmup_steps;
         bool verify; /* check gradients before timing */

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "bench/compute.h"
 #include "bench/dataset.h"
 #include "bench/json.h"
 #include "bench/model.h"
@@ -34,6 +35,10 @@ static const struct member *compressor_at(size_t i)
 {
     return compressors[i] ? &compressors[i]->member : NULL;
 }
+static const struct member *compute_at(size_t i)
+{
+    return computes[i] ? &computes[i]->member : NULL;
+}
 static const struct member *fabric_at(size_t i)
 {
     return fabrics[i] ? &fabrics[i]->member : NULL;
@@ -41,7 +46,8 @@ static const struct member *fabric_at(size_t i)
 
 static const char *const progresses[] = { "none", "poll", "thread", NULL };
 static const char *const reductions[] = { "fast", "tree", NULL };
-static const char *const computes[] = { "blas", NULL };
+static const char *const orders[] = { "tp-pp-dp", "tp-dp-pp", "pp-tp-dp", "pp-dp-tp", "dp-tp-pp", "dp-pp-tp", NULL };
+static const char *const partitions[] = { "cost", "even", NULL };
 
 #define AT(field) offsetof(struct config, field)
 static const double count_max = 9007199254740991; /* 2^53 - 1: the largest integer that JSON carries everywhere */
@@ -58,14 +64,32 @@ const struct entry config_entries[] = {
       .member_at = dataset_at,
       .options = AT(data.options) },
     { .key = { "batch.global", KEY_INT, AT(batch.global), "64", 1, 1 << 20, .unit = "samples",
-               .help = "Samples of one step, over all ranks; a multiple of batch.micro x parallel.data." } },
+               .help = "Samples of one step, over all ranks." } },
     { .key = { "batch.micro", KEY_INT, AT(batch.micro), "8", 1, 1 << 20, .unit = "samples",
-               .help = "Samples that pass through the model at once." } },
+               .help = "Samples that pass through the model at once, at most: the batch is cut into micro-batches that differ by "
+                       "one." } },
     { .key = { "optimizer.name", KEY_CHOICE, AT(optimizer.name), .help = "The update rule." },
       .member_at = optimizer_at,
       .options = AT(optimizer.options) },
     { .key = { "parallel.data", KEY_INT, AT(parallel.data), "\"auto\"", 1, 1 << 20, .word = "auto", .unit = "ranks",
-               .help = "Replicas of the model; auto: as many as there are ranks." } },
+               .help = "Replicas of the model; auto: as many as the other degrees leave." } },
+    { .key = { "parallel.pipeline", KEY_INT, AT(parallel.pipeline), "1", 1, 1 << 20, .word = "auto", .unit = "stages",
+               .help = "Stages that the layers are dealt to." } },
+    { .key = { "parallel.tensor", KEY_INT, AT(parallel.tensor), "1", 1, 1 << 20, .word = "auto", .unit = "ranks",
+               .help = "Ranks that share each layer: columns and rows of its matrices, heads, symbols." } },
+    { .key = { "parallel.order", KEY_CHOICE, AT(parallel.order), "\"tp-pp-dp\"", .choices = orders,
+               .help = "Which coordinate of a rank varies fastest: tensor (tp), pipeline (pp), data (dp)." } },
+    { .key = { "parallel.partition", KEY_CHOICE, AT(parallel.partition), "\"cost\"", .choices = partitions,
+               .help = "How layers are dealt to stages: cost (the dearest stage as cheap as possible), even (equal numbers)." } },
+    { .key = { "parallel.recompute", KEY_SWITCH, AT(parallel.recompute), "\"auto\"",
+               .help = "Whether a stage keeps only its input and runs its forward pass again; auto: what the schedule's source "
+                       "does." } },
+    { .key = { "parallel.recompute_last_stage", KEY_SWITCH, AT(parallel.recompute_last_stage), "\"auto\"",
+               .help = "Whether the last stage does so too." } },
+    { .key = { "parallel.sequence", KEY_BOOL, AT(parallel.sequence), "false",
+               .help = "Sequence parallel: between split layers each tensor rank keeps its share of the positions." } },
+    { .key = { "parallel.zero", KEY_INT, AT(parallel.zero), "0", 0, 3,
+               .help = "What the replicas share: 0 nothing, 1 optimizer state, 2 and gradients, 3 and parameters (ZeRO)." } },
     { .key = { "exchange.allreduce", KEY_CHOICE, AT(exchange.allreduce),
                .help = "Algorithm that sums gradients over the replicas." },
       .member_at = allreduce_at },
@@ -86,8 +110,9 @@ const struct entry config_entries[] = {
     { .key = { "exchange.reduction", KEY_CHOICE, AT(exchange.reduction), "\"fast\"", .choices = reductions,
                .help = "fast: sums in the allreduce's order; tree: in one fixed order, so that any number of ranks gives the same "
                        "bits." } },
-    { .key = { "compute.name", KEY_CHOICE, AT(compute.name), "\"blas\"", .choices = computes,
-               .help = "Who computes the layers." } },
+    { .key = { "compute.name", KEY_CHOICE, AT(compute.name), .help = "How long the layers take." },
+      .member_at = compute_at,
+      .options = AT(compute.options) },
     { .key = { "fabric.name", KEY_CHOICE, AT(fabric.name), .help = "What carries messages between ranks." },
       .member_at = fabric_at,
       .options = AT(fabric.options) },
@@ -183,6 +208,9 @@ const char *slot_limit(const struct slot *s, char text[SLOT_LIMIT_BYTES])
         break;
     case KEY_BOOL:
         fputs("true or false", out);
+        break;
+    case KEY_SWITCH:
+        fputs("true, false or \"auto\"", out);
         break;
     case KEY_CHOICE:
         describe_choices(s, out);

@@ -15,6 +15,14 @@ static void print_texts(struct json *w, const struct texts *t)
     json_end(w);
 }
 
+static void print_switch(struct json *w, int64_t setting)
+{
+    if (setting == SETTING_AUTO)
+        json_text(w, "auto");
+    else
+        json_bool(w, setting == SETTING_ON);
+}
+
 static void print_value(struct json *w, const struct config *c, const struct slot *s)
 {
     const void *at = (const char *)c + s->offset;
@@ -27,6 +35,9 @@ static void print_value(struct json *w, const struct config *c, const struct slo
         break;
     case KEY_REAL:
         json_number(w, *(const double *)at);
+        break;
+    case KEY_SWITCH:
+        print_switch(w, *(const int64_t *)at);
         break;
     case KEY_BOOL:
         json_bool(w, *(const bool *)at);

@@ -117,6 +117,16 @@ static void write_int(struct json *w, const struct key *k)
     json_end(w);
 }
 
+static void write_switch(struct json *w)
+{
+    json_key(w, "enum");
+    json_begin(w, '[');
+    json_bool(w, true);
+    json_bool(w, false);
+    json_text(w, "auto");
+    json_end(w);
+}
+
 static void write_choices(struct json *w, const struct slot *s)
 {
     const char *choice;
@@ -159,6 +169,9 @@ static void write_slot(struct json *w, const void *item)
         break;
     case KEY_BOOL:
         schema_text(w, "type", "boolean");
+        break;
+    case KEY_SWITCH:
+        write_switch(w);
         break;
     case KEY_CHOICE:
         write_choices(w, s);

@@ -48,6 +48,7 @@ struct layer {
     const struct layer_kind *kind;
     char name[32];
     const void *options;          /* the model's own struct */
+    bool repeated;                /* one of many alike, which stages share equally and compute.name sleep takes time for */
     int in, out;                  /* per row, where the kind needs them */
     size_t at[LAYER_SLICES_MAX];  /* offsets of the slices it reads, in the kind's own order */
     int first_slice, slices;      /* the slices it owns, contiguous; a tied matrix belongs to the first layer that has it */

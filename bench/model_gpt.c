@@ -274,6 +274,7 @@ static void add_block(struct network *net, const struct gpt_options *o, int i)
     char name[32];
     snprintf(name, sizeof name, "block.%d", i);
     struct layer *l = network_add(net, &block_kind, name, o);
+    l->repeated = true;
     const int C = (int)o->hidden;
     const float residual = 0.02F / sqrtf(2.0F * (float)o->layers);
     const struct {

@@ -73,6 +73,7 @@ static void add_linear(struct network *net, const struct layer_kind *kind, const
     struct layer *l = network_add(net, kind, name, NULL);
     network_slice(net, "weight", in, out, 0, sqrtf(2.0F / (float)in));
     network_slice(net, "bias", 1, out, 0, 0);
+    l->repeated = true;
     l->in = in;
     l->out = out;
     l->in_floats = (size_t)in;

@@ -4,8 +4,19 @@
 #include <string.h>
 
 static const char *const names[PHASE_COUNT] = {
-    [PHASE_DATA] = "data", [PHASE_FORWARD] = "forward", [PHASE_BACKWARD] = "backward",   [PHASE_ENCODE] = "encode",
-    [PHASE_WAIT] = "wait", [PHASE_DECODE] = "decode",   [PHASE_OPTIMIZER] = "optimizer",
+    [PHASE_DATA] = "data",
+    [PHASE_FORWARD] = "forward",
+    [PHASE_RECOMPUTE] = "recompute",
+    [PHASE_BACKWARD] = "backward",
+    [PHASE_WEIGHT] = "weight_gradient",
+    [PHASE_TENSOR] = "tensor",
+    [PHASE_IDLE_ACTIVATION] = "idle_activation",
+    [PHASE_IDLE_GRADIENT] = "idle_gradient",
+    [PHASE_TRANSFER] = "transfer",
+    [PHASE_ENCODE] = "encode",
+    [PHASE_WAIT] = "wait",
+    [PHASE_DECODE] = "decode",
+    [PHASE_OPTIMIZER] = "optimizer",
 };
 
 const char *phase_name(enum phase p)

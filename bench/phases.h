@@ -5,13 +5,19 @@
 #include "collectives/fabric.h"
 
 enum phase {
-    PHASE_DATA,      /* samples of the micro-batches */
-    PHASE_FORWARD,   /* and the loss */
-    PHASE_BACKWARD,  /* input and weight gradients; polling the exchange between layers is part of it */
-    PHASE_ENCODE,    /* compressing, error feedback */
-    PHASE_WAIT,      /* communication that nothing hides */
-    PHASE_DECODE,    /* adding up the codes of all ranks */
-    PHASE_OPTIMIZER, /* updating the parameters */
+    PHASE_DATA,            /* samples of the micro-batches */
+    PHASE_FORWARD,         /* and the loss */
+    PHASE_RECOMPUTE,       /* the forward pass once more */
+    PHASE_BACKWARD,        /* input and weight gradients; polling the exchange between layers is part of it */
+    PHASE_WEIGHT,          /* weight gradients where the schedule has them apart */
+    PHASE_TENSOR,          /* collectives inside split layers */
+    PHASE_IDLE_ACTIVATION, /* until the stage before has sent an activation */
+    PHASE_IDLE_GRADIENT,   /* until the stage behind has sent a gradient */
+    PHASE_TRANSFER,        /* from its sending to its arrival, as far as it was waited for */
+    PHASE_ENCODE,          /* compressing, error feedback */
+    PHASE_WAIT,            /* communication that nothing hides */
+    PHASE_DECODE,          /* adding up the codes of all ranks */
+    PHASE_OPTIMIZER,       /* updating the parameters */
     PHASE_COUNT
 };
 const char *phase_name(enum phase p); /* "data", "forward", ... */

@@ -28,8 +28,11 @@ void fill_comm(struct report *r, const struct run *run, const double *sent, stru
     double predicted = 0;
     for (int p = 0; p < PURPOSE_COUNT; p++) {
         const int at = SENT_LEDGER + p * LEDGER_FIELDS;
+        struct comm_row *row = &rows[out->n_comm];
+        if (over_ranks(r, sent, at + LEDGER_CALLS) == 0)
+            continue;
         const bool unknown = sent[at + LEDGER_UNPREDICTABLE] != 0, gradient = p == PURPOSE_GRADIENT;
-        rows[p] = (struct comm_row){
+        *row = (struct comm_row){
             .name = purpose_name((enum purpose)p),
             .group = "data",
             .op = gradient ? plan.op : "allreduce",
@@ -42,11 +45,11 @@ void fill_comm(struct report *r, const struct run *run, const double *sent, stru
                                       "the MPI library does not say what its own allreduce sends"),
             .wire_B_measured = maybe(NAN, unaudited),
         };
-        out->comm_total.wire_B_counted += rows[p].wire_B_counted;
-        predicted += rows[p].wire_B_predicted.value;
+        out->comm_total.wire_B_counted += row->wire_B_counted;
+        predicted += row->wire_B_predicted.value;
+        out->n_comm++;
     }
     out->comm = rows;
-    out->n_comm = PURPOSE_COUNT;
     out->comm_total.wire_B_predicted = maybe(predicted, "a part is not predictable: see comm");
     out->comm_total.wire_B_measured = maybe(NAN, unaudited);
     out->comm_total.match = isnan(predicted) || predicted == out->comm_total.wire_B_counted;

@@ -214,7 +214,13 @@ const struct field result_fields[] = {
     }
     PHASE("data", PHASE_DATA, "loading samples."),
     PHASE("forward", PHASE_FORWARD, "forward pass and loss."),
+    PHASE("recompute", PHASE_RECOMPUTE, "the forward pass once more, where only its input was kept."),
     PHASE("backward", PHASE_BACKWARD, "backward pass; polling the exchange between layers is part of it."),
+    PHASE("weight_gradient", PHASE_WEIGHT, "weight gradients, where the schedule has them apart."),
+    PHASE("tensor", PHASE_TENSOR, "collectives inside layers that tensor ranks share."),
+    PHASE("idle_activation", PHASE_IDLE_ACTIVATION, "waiting until the stage before had sent an activation."),
+    PHASE("idle_gradient", PHASE_IDLE_GRADIENT, "waiting until the stage behind had sent a gradient."),
+    PHASE("transfer", PHASE_TRANSFER, "waiting for what was sent and had not arrived."),
     PHASE("encode", PHASE_ENCODE, "compressing, error feedback."),
     PHASE("wait", PHASE_WAIT, "communication that nothing hides."),
     PHASE("decode", PHASE_DECODE, "adding up the codes of all ranks."),

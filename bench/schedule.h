@@ -6,9 +6,8 @@
  * A stage (a rank along the pipeline axis) holds `chunks` pieces of the model. The positions of a route are the pieces in the order
  * in which a micro-batch passes them:
  *   looped         position = chunk * stages + stage: one route round the stages, `chunks` times        (chunks = 1: a chain)
- *   bidirectional  chunk 0: position = stage; chunk 1: position = stages - 1 - stage: two routes, each with a copy of the model; the
- *                  first ceil(m / 2) micro-batches take route 0, the others route 1
- * Letters: p stages, m micro-batches, v chunks.
+ *   bidirectional  chunk 0: position = stage; chunk 1: position = stages - 1 - stage: two routes, each with a copy of the model;
+ * the first ceil(m / 2) micro-batches take route 0, the others route 1 Letters: p stages, m micro-batches, v chunks.
  */
 #ifndef DMLBENCH_BENCH_SCHEDULE_H
 #define DMLBENCH_BENCH_SCHEDULE_H
@@ -52,8 +51,8 @@ struct pipeline {
 struct schedule {
     struct member member;
     enum placement placement;
-    bool recomputes, recomputes_last; /* what its source does */
-    int (*chunks)(const void *options); /* OPTIONAL: NULL is 1; a bidirectional one has 2 */
+    bool recomputes, recomputes_last;      /* what its source does */
+    int (*chunks)(const void *options);    /* OPTIONAL: NULL is 1; a bidirectional one has 2 */
     bool (*reorders)(const void *options); /* whether forwards may overtake recomputations at run time; OPTIONAL */
     /* NULL, or why it cannot, a part of a sentence with what would fit; valid until the next call. OPTIONAL. */
     const char *(*refuses)(const struct pipeline *p);

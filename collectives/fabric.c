@@ -51,6 +51,24 @@ void fabric_send(struct fabric *f, enum purpose purpose, const void *data, size_
     f->ops->start_send(f, data, bytes, to, tag, r);
 }
 
+void fabric_send_stamped(struct fabric *f, enum purpose purpose, void *data, size_t bytes, int to, int tag, fabric_request *r)
+{
+    const double sent_s = fabric_now_s(f);
+    struct ledger_row *row = &f->ledger.rows[purpose];
+    memcpy((char *)data + bytes, &sent_s, sizeof sent_s);
+    row->messages++;
+    row->wire_B_counted += bytes;
+    f->ledger.rows[PURPOSE_STAMP].wire_B_counted += sizeof sent_s;
+    f->ops->start_send(f, data, bytes + sizeof sent_s, to, tag, r);
+}
+
+double fabric_stamp_s(const void *data, size_t bytes)
+{
+    double sent_s;
+    memcpy(&sent_s, (const char *)data + bytes, sizeof sent_s);
+    return sent_s;
+}
+
 void fabric_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r)
 {
     f->ops->start_recv(f, data, bytes, from, tag, r);

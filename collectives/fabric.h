@@ -18,7 +18,7 @@ typedef struct {
     MPI_Request mpi; /* null: done, and known to be */
 } fabric_request;
 
-enum { FABRIC_WAIT_MAX = 16 };
+enum { FABRIC_WAIT_MAX = 16, FABRIC_STAMP_B = sizeof(double) };
 
 struct fabric;
 
@@ -54,6 +54,10 @@ void fabric_close(struct fabric *f);
 
 /* Local. Send `bytes` to rank `to`; counted under `purpose`. `data` must stay untouched until the request is done. */
 void fabric_send(struct fabric *f, enum purpose purpose, const void *data, size_t bytes, int to, int tag, fabric_request *r);
+/* Local. Likewise, with the time of sending (now_s) written into the 8 bytes behind `bytes`, counted as PURPOSE_STAMP; the receiver
+ * receives bytes + FABRIC_STAMP_B. */
+void fabric_send_stamped(struct fabric *f, enum purpose purpose, void *data, size_t bytes, int to, int tag, fabric_request *r);
+double fabric_stamp_s(const void *data, size_t bytes); /* as received behind `bytes` */
 void fabric_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r);
 /* Local. The library's own allreduce of x[n] in place, n <= INT_MAX; not counted: nobody knows what it sends. Only if
  * ops->start_sum. */

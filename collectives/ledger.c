@@ -1,8 +1,27 @@
-/* Names of the ledger's rows, as they stand in results. */
+/* Names of the ledger's rows, as they stand in results, and their sum over several fabrics. */
 #include "collectives/ledger.h"
 
 const char *purpose_name(enum purpose p)
 {
-    static const char *const names[PURPOSE_COUNT] = { [PURPOSE_GRADIENT] = "gradient", [PURPOSE_LOSS] = "loss" };
+    static const char *const names[PURPOSE_COUNT] = {
+        [PURPOSE_GRADIENT] = "gradient",     [PURPOSE_PARAMETERS] = "parameters",
+        [PURPOSE_ACTIVATION] = "activation", [PURPOSE_ACTIVATION_GRADIENT] = "activation_gradient",
+        [PURPOSE_STAMP] = "stamp",           [PURPOSE_TIED] = "tied_gradient",
+        [PURPOSE_TENSOR] = "tensor",         [PURPOSE_LOSS] = "loss",
+    };
     return names[p];
+}
+
+void ledger_add(struct ledger *to, const struct ledger *from)
+{
+    for (int p = 0; p < PURPOSE_COUNT; p++) {
+        struct ledger_row *sum = &to->rows[p];
+        const struct ledger_row *row = &from->rows[p];
+        sum->calls += row->calls;
+        sum->messages += row->messages;
+        sum->logical_B += row->logical_B;
+        sum->wire_B_predicted += row->wire_B_predicted;
+        sum->wire_B_counted += row->wire_B_counted;
+        sum->unpredictable |= row->unpredictable;
+    }
 }

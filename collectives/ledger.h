@@ -5,8 +5,18 @@
 
 #include <stdint.h>
 
-enum purpose { PURPOSE_GRADIENT, PURPOSE_LOSS, PURPOSE_COUNT };
-const char *purpose_name(enum purpose p); /* "gradient", "loss" */
+enum purpose {
+    PURPOSE_GRADIENT,            /* sums over replicas */
+    PURPOSE_PARAMETERS,          /* what one replica updated or keeps, to the others (ZeRO) */
+    PURPOSE_ACTIVATION,          /* from stage to stage of a pipeline */
+    PURPOSE_ACTIVATION_GRADIENT, /* and back */
+    PURPOSE_STAMP,               /* the time of sending, with each of these */
+    PURPOSE_TIED,                /* gradients of a matrix that two stages share */
+    PURPOSE_TENSOR,              /* inside split layers */
+    PURPOSE_LOSS,
+    PURPOSE_COUNT
+};
+const char *purpose_name(enum purpose p); /* "gradient", "activation_gradient", ... */
 
 struct ledger_row {
     uint64_t calls;            /* collective operations begun */
@@ -20,5 +30,8 @@ struct ledger_row {
 struct ledger {
     struct ledger_row rows[PURPOSE_COUNT];
 };
+
+/* Adds one fabric's rows to another's. */
+void ledger_add(struct ledger *to, const struct ledger *from);
 
 #endif

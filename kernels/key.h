@@ -13,10 +13,13 @@ enum key_kind {
     KEY_INT,    /* int64_t */
     KEY_REAL,   /* double */
     KEY_BOOL,   /* bool */
+    KEY_SWITCH, /* int64_t, an enum setting; JSON: true, false or "auto" */
     KEY_CHOICE, /* const char *, one of the row's choices */
     KEY_TEXT,   /* const char * */
     KEY_TEXTS   /* struct texts; JSON: one string or an array of strings */
 };
+
+enum setting { SETTING_AUTO, SETTING_OFF, SETTING_ON };
 
 struct texts {
     size_t count;

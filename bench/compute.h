@@ -1,0 +1,23 @@
+/* How long the layers take: as long as they take, or a stated time, for pipelines on machines with fewer cores than ranks.
+ *
+ * The arithmetic is real in both: `sleep` computes too, and then waits until the stated time is over. So losses and bytes stay what
+ * they are, and idle ranks do not lend their core to busy ones in what is measured.
+ */
+#ifndef DMLBENCH_BENCH_COMPUTE_H
+#define DMLBENCH_BENCH_COMPUTE_H
+
+#include "bench/model.h"
+#include "collectives/fabric.h"
+
+struct compute {
+    struct member member;
+    /* Seconds that a forward pass, and each half of a backward pass, take per repeated layer and full micro-batch. NULL: as long as
+     * they take. */
+    double (*forward_s)(const void *options);
+    double (*gradient_s)(const void *options);
+};
+
+extern const struct compute *const computes[]; /* NULL-ended; the first is the default */
+const struct compute *compute_find(const char *name);
+
+#endif
