@@ -56,13 +56,16 @@ struct schedule {
     bool (*reorders)(const void *options); /* whether forwards may overtake recomputations at run time; OPTIONAL */
     /* NULL, or why it cannot, a part of a sentence with what would fit; valid until the next call. OPTIONAL. */
     const char *(*refuses)(const struct pipeline *p);
-    /* Appends every stage's tasks to lists[stages], by task_append; room is reserved. */
-    void (*fill)(const struct pipeline *p, struct task_list *lists);
+    /* Appends every stage's tasks to lists[stages], by task_append; room is reserved. Fails for lack of memory only. */
+    status (*fill)(const struct pipeline *p, struct task_list *lists);
     /* Most micro-batches, in units of a whole stage's activations (or inputs, with recompute), that `stage` holds at a time by the
-     * source's formula. For a schedule that reorders at run time: of the static order. */
+     * source's formula: from the end of the forward pass to the end of the backward pass, weight gradient included. For a schedule
+     * that reorders at run time: of the static order. */
     double (*memory)(const struct pipeline *p, int stage);
 };
 
+extern const struct schedule schedule_1f1b, schedule_gpipe, schedule_interleaved, schedule_varuna, schedule_zb_h1, schedule_zb_h2,
+    schedule_chimera;
 extern const struct schedule *const schedules[]; /* NULL-ended; the first is the default */
 const struct schedule *schedule_find(const char *name);
 
@@ -82,7 +85,17 @@ int pipeline_position(const struct pipeline *p, struct place at);
 struct place pipeline_next(const struct pipeline *p, struct place at);     /* none behind the last position */
 struct place pipeline_previous(const struct pipeline *p, struct place at); /* none before the first */
 
-/* For the members. */
+/* ---- for the members ----------------------------------------------------------------------------------------------------- */
+
 void task_append(struct task_list *list, enum task_kind kind, int chunk, int micro);
+/* Whether forward passes of this place keep their input only. */
+bool schedule_recomputes(const struct pipeline *p, struct place at);
+/* A whole backward pass, with its recomputation before it where there is one. */
+void schedule_append_backward(const struct pipeline *p, struct place at, int micro, struct task_list *list);
+/* `warmup` forward passes, then one forward and one backward pass in turn, then the backward passes that are left. Groups of p
+ * micro-batches pass chunk after chunk. lag: input gradients instead, and each weight gradient `lag` input gradients later (one
+ * chunk only). */
+enum { SCHEDULE_MERGED = -1 /* no lag: whole backward passes */ };
+void schedule_alternate(const struct pipeline *p, int stage, int warmup, int lag, struct task_list *list);
 
 #endif

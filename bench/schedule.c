@@ -1,0 +1,143 @@
+/* The table of schedules, who stands where, and what members share. To add one: write schedule_<name>.c, declare it in the header
+ * and add a line here.
+ */
+#include "bench/schedule.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct schedule *const schedules[] = { &schedule_1f1b,  &schedule_gpipe, &schedule_interleaved, &schedule_varuna,
+                                             &schedule_zb_h1, &schedule_zb_h2, &schedule_chimera,     NULL };
+
+const struct schedule *schedule_find(const char *name)
+{
+    for (int i = 0; schedules[i]; i++)
+        if (strcmp(schedules[i]->member.name, name) == 0)
+            return schedules[i];
+    return NULL;
+}
+
+const char *pipeline_refuses(const struct pipeline *p)
+{
+    return p->schedule->refuses ? p->schedule->refuses(p) : NULL;
+}
+
+/* ---- places -------------------------------------------------------------------------------------------------------------- */
+
+int pipeline_chunks(const struct pipeline *p)
+{
+    return p->schedule->chunks ? p->schedule->chunks(p->options) : 1;
+}
+
+int pipeline_positions(const struct pipeline *p)
+{
+    return p->schedule->placement == PLACEMENT_LOOPED ? p->stages * pipeline_chunks(p) : p->stages;
+}
+
+int pipeline_position(const struct pipeline *p, struct place at)
+{
+    if (p->schedule->placement == PLACEMENT_LOOPED)
+        return at.chunk * p->stages + at.stage;
+    return at.chunk == 0 ? at.stage : p->stages - 1 - at.stage;
+}
+
+/* `steps` positions further on the same route. */
+static struct place moved(const struct pipeline *p, struct place at, int steps)
+{
+    const int position = pipeline_position(p, at) + steps;
+    if (position < 0 || position >= pipeline_positions(p))
+        return (struct place){ -1, 0 };
+    if (p->schedule->placement == PLACEMENT_LOOPED)
+        return (struct place){ position % p->stages, position / p->stages };
+    return (struct place){ at.chunk == 0 ? position : p->stages - 1 - position, at.chunk };
+}
+
+struct place pipeline_next(const struct pipeline *p, struct place at)
+{
+    return moved(p, at, 1);
+}
+
+struct place pipeline_previous(const struct pipeline *p, struct place at)
+{
+    return moved(p, at, -1);
+}
+
+/* ---- lists --------------------------------------------------------------------------------------------------------------- */
+
+status pipeline_lists(const struct pipeline *p, struct task_list *lists)
+{
+    const size_t room = 3 * (size_t)p->micro_batches * (size_t)pipeline_chunks(p); /* three tasks at most for each */
+    bool all = true;
+    for (int s = 0; s < p->stages; s++) {
+        lists[s] = (struct task_list){ .tasks = malloc(room * sizeof(struct task)) };
+        all = all && lists[s].tasks;
+    }
+    status made = all ? p->schedule->fill(p, lists) : status_fail(STATUS_FAILED, "no memory for a schedule");
+    if (made != STATUS_OK)
+        pipeline_free_lists(p, lists);
+    return made;
+}
+
+void pipeline_free_lists(const struct pipeline *p, struct task_list *lists)
+{
+    for (int s = 0; s < p->stages; s++) {
+        free(lists[s].tasks);
+        lists[s] = (struct task_list){ 0 };
+    }
+}
+
+/* ---- for the members ----------------------------------------------------------------------------------------------------- */
+
+void task_append(struct task_list *list, enum task_kind kind, int chunk, int micro)
+{
+    list->tasks[list->count++] = (struct task){ kind, chunk, micro };
+}
+
+bool schedule_recomputes(const struct pipeline *p, struct place at)
+{
+    return p->recompute && (p->recompute_last || pipeline_position(p, at) + 1 < pipeline_positions(p));
+}
+
+void schedule_append_backward(const struct pipeline *p, struct place at, int micro, struct task_list *list)
+{
+    if (schedule_recomputes(p, at))
+        task_append(list, TASK_RECOMPUTE, at.chunk, micro);
+    task_append(list, TASK_BACKWARD, at.chunk, micro);
+}
+
+struct unit {
+    int chunk, micro;
+};
+
+/* Groups of p micro-batches pass chunk after chunk. */
+static struct unit unit_at(const struct pipeline *p, int k)
+{
+    const int in_group = p->stages * pipeline_chunks(p), group = k / in_group, i = k % in_group;
+    return (struct unit){ i / p->stages, group * p->stages + i % p->stages };
+}
+
+static void append_forward(const struct pipeline *p, int k, struct task_list *list)
+{
+    const struct unit u = unit_at(p, k);
+    task_append(list, TASK_FORWARD, u.chunk, u.micro);
+}
+
+void schedule_alternate(const struct pipeline *p, int stage, int warmup, int lag, struct task_list *list)
+{
+    const int chunks = pipeline_chunks(p), units = p->micro_batches * chunks;
+    for (int k = 0; k < warmup && k < units; k++)
+        append_forward(p, k, list);
+    for (int k = 0; k < units; k++) {
+        if (warmup + k < units)
+            append_forward(p, warmup + k, list);
+        const struct unit u = unit_at(p, k);
+        if (lag == SCHEDULE_MERGED)
+            schedule_append_backward(p, (struct place){ stage, chunks - 1 - u.chunk }, u.micro, list);
+        else
+            task_append(list, TASK_INPUT_GRAD, u.chunk, u.micro);
+        if (lag != SCHEDULE_MERGED && k >= lag)
+            task_append(list, TASK_WEIGHT_GRAD, u.chunk, k - lag);
+    }
+    for (int k = units > lag ? units - lag : 0; lag != SCHEDULE_MERGED && k < units; k++)
+        task_append(list, TASK_WEIGHT_GRAD, 0, k);
+}
