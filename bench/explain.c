@@ -76,7 +76,7 @@ static void explain_layout(const struct config *c, int ranks, FILE *out)
     fprintf(out, "\n%6s %6s   micro-batches of a step\n", "rank", "data");
     for (int r = 0; r < ranks && r < RANKS_SHOWN; r++) {
         int at[AXIS_COUNT];
-        grid_coordinates(degree, r, at);
+        grid_coordinates(degree, c->parallel.order, r, at);
         const size_t first = block_start(leaves, ranks, at[AXIS_DATA]), count = block_length(leaves, ranks, at[AXIS_DATA]);
         fprintf(out, "%6d %6d   %zu .. %zu\n", r, at[AXIS_DATA], first, first + count - 1);
     }

@@ -129,7 +129,7 @@ status trainer_open(struct trainer *t, const struct config *c, MPI_Comm world)
 {
     const int degree[AXIS_COUNT] = { [AXIS_TENSOR] = 1, [AXIS_PIPELINE] = 1, [AXIS_DATA] = (int)c->parallel.data };
     *t = (struct trainer){ .config = c, .samples = (int)c->batch.micro, .leaves = c->batch.global / c->batch.micro };
-    grid_open(&t->grid, degree, world);
+    grid_open(&t->grid, degree, c->parallel.order, world);
     status s = fabric_open(&t->fabric, fabric_find(c->fabric.name), c->fabric.options, t->grid.along[AXIS_DATA]);
     if (s == STATUS_OK) {
         t->first_leaf = (int64_t)block_start((size_t)t->leaves, t->fabric.ranks, t->fabric.rank);

@@ -77,15 +77,53 @@ static void a_fabric_that_fails_on_one_rank_is_closed_on_all(void **state)
     assert_on_all_ranks(open_count == 0 && !strcmp(status_message(), sentence));
 }
 
-static void coordinates_are_a_bijection_with_tensor_fastest(void **state)
+static const char *const orders[] = { "tp-pp-dp", "tp-dp-pp", "pp-tp-dp", "pp-dp-tp", "dp-tp-pp", "dp-pp-tp" };
+
+static void coordinates_and_rank_are_each_others_inverse_in_every_order(void **state)
 {
     (void)state;
     const int degree[AXIS_COUNT] = { [AXIS_TENSOR] = 2, [AXIS_PIPELINE] = 3, [AXIS_DATA] = 4 };
-    for (int rank = 0; rank < 24; rank++) {
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
+        for (int rank = 0; rank < 24; rank++) {
+            int at[AXIS_COUNT];
+            grid_coordinates(degree, orders[i], rank, at);
+            for (int axis = 0; axis < AXIS_COUNT; axis++)
+                assert_true(at[axis] >= 0 && at[axis] < degree[axis]);
+            assert_int_equal(grid_rank(degree, orders[i], at), rank);
+        }
+}
+
+/* Published: the groups that Megatron-LM's parallel_state.py names for 16 ranks, tensor 2, pipeline 4, data 2, order tp-dp-pp; and
+ * Varuna's launcher, which puts stage i of 4 on the ranks i, i + 4, ... */
+static void groups_are_those_of_megatron_and_varuna(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *order;
+        int degree[AXIS_COUNT]; /* tensor, pipeline, data */
+        enum axis axis;
+        int members[4]; /* of one group, by coordinate */
+    } rows[] = {
+        { "tp-dp-pp", { 2, 4, 2 }, AXIS_TENSOR, { 0, 1 } },
+        { "tp-dp-pp", { 2, 4, 2 }, AXIS_TENSOR, { 2, 3 } },
+        { "tp-dp-pp", { 2, 4, 2 }, AXIS_DATA, { 0, 2 } },
+        { "tp-dp-pp", { 2, 4, 2 }, AXIS_DATA, { 1, 3 } },
+        { "tp-dp-pp", { 2, 4, 2 }, AXIS_DATA, { 4, 6 } },
+        { "tp-dp-pp", { 2, 4, 2 }, AXIS_DATA, { 5, 7 } },
+        { "tp-dp-pp", { 2, 4, 2 }, AXIS_PIPELINE, { 0, 4, 8, 12 } },
+        { "tp-dp-pp", { 2, 4, 2 }, AXIS_PIPELINE, { 1, 5, 9, 13 } },
+        { "tp-dp-pp", { 2, 4, 2 }, AXIS_PIPELINE, { 2, 6, 10, 14 } },
+        { "tp-dp-pp", { 2, 4, 2 }, AXIS_PIPELINE, { 3, 7, 11, 15 } },
+        { "pp-dp-tp", { 1, 4, 4 }, AXIS_PIPELINE, { 4, 5, 6, 7 } },
+        { "pp-dp-tp", { 1, 4, 4 }, AXIS_DATA, { 3, 7, 11, 15 } },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int at[AXIS_COUNT];
-        grid_coordinates(degree, rank, at);
-        assert_int_equal(at[AXIS_TENSOR] + 2 * (at[AXIS_PIPELINE] + 3 * at[AXIS_DATA]), rank);
-        assert_true(at[AXIS_TENSOR] < 2 && at[AXIS_PIPELINE] < 3 && at[AXIS_DATA] < 4);
+        grid_coordinates(rows[i].degree, rows[i].order, rows[i].members[0], at);
+        for (int k = 0; k < rows[i].degree[rows[i].axis]; k++) {
+            at[rows[i].axis] = k;
+            assert_int_equal(grid_rank(rows[i].degree, rows[i].order, at), rows[i].members[k]);
+        }
     }
 }
 
@@ -109,7 +147,7 @@ static void groups_hold_the_ranks_that_differ_in_one_coordinate(void **state)
             if (job.ranks % (tensor * pipeline))
                 continue;
             struct grid g;
-            grid_open(&g, (const int[AXIS_COUNT]){ tensor, pipeline, job.ranks / (tensor * pipeline) }, job.world);
+            grid_open(&g, (const int[AXIS_COUNT]){ tensor, pipeline, job.ranks / (tensor * pipeline) }, "tp-pp-dp", job.world);
             check_group(&g, AXIS_TENSOR, 1);
             check_group(&g, AXIS_PIPELINE, tensor);
             check_group(&g, AXIS_DATA, tensor * pipeline);
@@ -219,7 +257,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_long_sentence_is_cut),
         cmocka_unit_test(a_sentence_may_quote_the_one_before),
         cmocka_unit_test(a_fabric_that_fails_on_one_rank_is_closed_on_all),
-        cmocka_unit_test(coordinates_are_a_bijection_with_tensor_fastest),
+        cmocka_unit_test(coordinates_and_rank_are_each_others_inverse_in_every_order),
+        cmocka_unit_test(groups_are_those_of_megatron_and_varuna),
         cmocka_unit_test(groups_hold_the_ranks_that_differ_in_one_coordinate),
         cmocka_unit_test(gather_brings_every_code_to_every_rank),
         cmocka_unit_test(a_fabric_that_cannot_sleep_is_asked_in_turn),
