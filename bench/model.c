@@ -52,7 +52,14 @@ struct layer *network_add(struct network *net, const struct layer_kind *kind, co
 void network_slice(struct network *net, const char *part, int rows, int columns, float mean, float deviation)
 {
     struct layer *l = &net->layers[net->count - 1];
-    l->at[l->slices++] = params_add(&net->params, l->name, part, rows, columns, mean, deviation);
+    l->slices++;
+    l->at[l->reads++] = params_add(&net->params, l->name, part, rows, columns, mean, deviation);
+}
+
+void network_share(struct network *net, size_t at)
+{
+    struct layer *l = &net->layers[net->count - 1];
+    l->at[l->reads++] = at;
 }
 
 double network_flop_forward(const struct network *net)

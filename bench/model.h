@@ -51,6 +51,7 @@ struct layer {
     bool repeated;                /* one of many alike, which stages share equally and compute.name sleep takes time for */
     int in, out;                  /* per row, where the kind needs them */
     size_t at[LAYER_SLICES_MAX];  /* offsets of the slices it reads, in the kind's own order */
+    int reads;                    /* how many of at[] */
     int first_slice, slices;      /* the slices it owns, contiguous; a tied matrix belongs to the first layer that has it */
     size_t in_floats, out_floats; /* activations, per sample */
     size_t saved_floats, kept_floats;
@@ -89,6 +90,8 @@ status network_reserve(struct network *net, int layers, int slices);
 struct layer *network_add(struct network *net, const struct layer_kind *kind, const char *name, const void *options);
 /* Appends a slice to the last layer: its offset becomes the layer's at[]'s next entry. */
 void network_slice(struct network *net, const char *part, int rows, int columns, float mean, float deviation);
+/* The last layer also reads the slice at this offset, which an earlier one owns. */
+void network_share(struct network *net, size_t at);
 
 /* Sums over the layers: flop of one sample forward, and backward (both gradients). */
 double network_flop_forward(const struct network *net);

@@ -309,7 +309,7 @@ static void add_head(struct network *net, const struct gpt_options *o)
     network_slice(net, "norm.gain", 1, (int)o->hidden, 1, 0);
     network_slice(net, "norm.bias", 1, (int)o->hidden, 0, 0);
     if (o->tied)
-        l->at[HEAD] = token;
+        network_share(net, token);
     else
         network_slice(net, "weight", (int)o->vocabulary, (int)o->hidden, 0, 0.02F);
     const size_t T = (size_t)o->sequence, C = (size_t)o->hidden, V = (size_t)o->vocabulary;
