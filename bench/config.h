@@ -28,6 +28,7 @@ struct config {
     struct {
         int64_t data, pipeline, tensor; /* degrees; 0 = auto until config_settle */
         const char *order, *partition;
+        struct choice schedule;
         int64_t recompute, recompute_last_stage; /* enum setting */
         bool sequence;
         int64_t zero;

@@ -10,6 +10,7 @@
 #include "bench/dataset.h"
 #include "bench/json.h"
 #include "bench/model.h"
+#include "bench/schedule.h"
 #include "collectives/allreduce.h"
 #include "collectives/fabric.h"
 #include "kernels/compressor.h"
@@ -42,6 +43,11 @@ static const struct member *compute_at(size_t i)
 static const struct member *fabric_at(size_t i)
 {
     return fabrics[i] ? &fabrics[i]->member : NULL;
+}
+
+static const struct member *schedule_at(size_t i)
+{
+    return schedules[i] ? &schedules[i]->member : NULL;
 }
 
 static const char *const progresses[] = { "none", "poll", "thread", NULL };
@@ -81,6 +87,10 @@ const struct entry config_entries[] = {
                .help = "Which coordinate of a rank varies fastest: tensor (tp), pipeline (pp), data (dp)." } },
     { .key = { "parallel.partition", KEY_CHOICE, AT(parallel.partition), "\"cost\"", .choices = partitions,
                .help = "How layers are dealt to stages: cost (the dearest stage as cheap as possible), even (equal numbers)." } },
+    { .key = { "parallel.schedule.name", KEY_CHOICE, AT(parallel.schedule.name),
+               .help = "In which order each stage runs its forward and backward passes." },
+      .member_at = schedule_at,
+      .options = AT(parallel.schedule.options) },
     { .key = { "parallel.recompute", KEY_SWITCH, AT(parallel.recompute), "\"auto\"",
                .help = "Whether a stage keeps only its input and runs its forward pass again; auto: what the schedule's source "
                        "does." } },

@@ -17,8 +17,24 @@ const struct schedule *schedule_find(const char *name)
     return NULL;
 }
 
+static bool is_on(int64_t setting, bool source_does)
+{
+    return setting == SETTING_AUTO ? source_does : setting == SETTING_ON;
+}
+
+struct pipeline pipeline_make(const char *schedule, const void *options, int stages, int micro_batches, int64_t recompute,
+                              int64_t recompute_last)
+{
+    const struct schedule *s = schedule_find(schedule);
+    const bool recomputes = is_on(recompute, s->recomputes);
+    return (
+        struct pipeline){ s, options, stages, micro_batches, recomputes, is_on(recompute_last, recomputes && s->recomputes_last) };
+}
+
 const char *pipeline_refuses(const struct pipeline *p)
 {
+    if (p->recompute_last && !p->recompute)
+        return "the last stage recomputes only if the others do";
     return p->schedule->refuses ? p->schedule->refuses(p) : NULL;
 }
 

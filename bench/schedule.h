@@ -69,7 +69,10 @@ extern const struct schedule schedule_1f1b, schedule_gpipe, schedule_interleaved
 extern const struct schedule *const schedules[]; /* NULL-ended; the first is the default */
 const struct schedule *schedule_find(const char *name);
 
-/* Pure. NULL, or why the member cannot make such a pipeline. */
+/* "auto" becomes what the member's source does; recompute, recompute_last: enum setting. */
+struct pipeline pipeline_make(const char *schedule, const void *options, int stages, int micro_batches, int64_t recompute,
+                              int64_t recompute_last);
+/* Pure. NULL, or why the member cannot make such a pipeline: a part of a sentence, valid until the next call. */
 const char *pipeline_refuses(const struct pipeline *p);
 /* Local. lists[p->stages]; pipeline_free_lists frees them. Fails for lack of memory only: ask pipeline_refuses first. */
 status pipeline_lists(const struct pipeline *p, struct task_list *lists);
