@@ -45,6 +45,11 @@ int pipeline_chunks(const struct pipeline *p)
     return p->schedule->chunks ? p->schedule->chunks(p->options) : 1;
 }
 
+bool pipeline_reorders(const struct pipeline *p)
+{
+    return p->schedule->reorders && p->schedule->reorders(p->options);
+}
+
 int pipeline_positions(const struct pipeline *p)
 {
     return p->schedule->placement == PLACEMENT_LOOPED ? p->stages * pipeline_chunks(p) : p->stages;

@@ -83,6 +83,7 @@ struct place {
     int stage, chunk;
 };
 int pipeline_chunks(const struct pipeline *p);
+bool pipeline_reorders(const struct pipeline *p);
 int pipeline_positions(const struct pipeline *p); /* of a route */
 int pipeline_position(const struct pipeline *p, struct place at);
 struct place pipeline_next(const struct pipeline *p, struct place at);     /* none behind the last position */

@@ -14,7 +14,8 @@ enum random_stream { /* what the numbers are for; two purposes never share numbe
                      RANDOM_SHUFFLE,
                      RANDOM_TEACHER,
                      RANDOM_COMPRESSOR,
-                     RANDOM_CHECK
+                     RANDOM_CHECK,
+                     RANDOM_JITTER
 };
 
 struct random {
