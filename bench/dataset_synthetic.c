@@ -52,7 +52,7 @@ static status synthetic_fill(struct data *d, struct synthetic *s)
         const size_t n = (size_t)classes * (size_t)s->teacher_features;
         s->teacher = malloc(n * sizeof *s->teacher);
         if (s->teacher)
-            random_normal(&r, 1, s->teacher, n);
+            random_normal(&r, 1, 0, s->teacher, n);
     }
     return s->next || s->teacher ? STATUS_OK
                                  : status_fail(STATUS_FAILED, "no memory for the synthetic data of %d classes", classes);

@@ -87,7 +87,7 @@ static void explain_layout(const struct config *c, int ranks, FILE *out)
 status explain(const struct config *c, int ranks, FILE *out)
 {
     struct network net;
-    TRY(network_open(&net, model_find(c->model.name), c->model.options));
+    TRY(network_open(&net, model_find(c->model.name), c->model.options, &shard_whole));
     config_print(c, out);
     explain_model(c, &net, out);
     fprintf(out, "ranks       %d = data %lld\n", ranks, (long long)c->parallel.data);

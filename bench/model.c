@@ -15,9 +15,9 @@ const struct model *model_find(const char *name)
     return NULL;
 }
 
-status network_open(struct network *net, const struct model *kind, const void *options)
+status network_open(struct network *net, const struct model *kind, const void *options, const struct shard *shard)
 {
-    *net = (struct network){ .shape = kind->shape(options) };
+    *net = (struct network){ .shape = kind->shape(options), .shard = *shard };
     return kind->build(net, options);
 }
 
@@ -44,16 +44,16 @@ status network_reserve(struct network *net, int layers, int slices)
 struct layer *network_add(struct network *net, const struct layer_kind *kind, const char *name, const void *options)
 {
     struct layer *l = &net->layers[net->count++];
-    *l = (struct layer){ .kind = kind, .options = options, .first_slice = net->params.count };
+    *l = (struct layer){ .kind = kind, .options = options, .shard = net->shard, .first_slice = net->params.count };
     snprintf(l->name, sizeof l->name, "%s", name);
     return l;
 }
 
-void network_slice(struct network *net, const char *part, int rows, int columns, float mean, float deviation)
+void network_slice(struct network *net, const struct slice_form *form)
 {
     struct layer *l = &net->layers[net->count - 1];
     l->slices++;
-    l->at[l->reads++] = params_add(&net->params, l->name, part, rows, columns, mean, deviation);
+    l->at[l->reads++] = params_add(&net->params, l->name, form, &net->shard);
 }
 
 void network_share(struct network *net, size_t at)

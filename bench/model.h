@@ -48,6 +48,7 @@ struct layer {
     const struct layer_kind *kind;
     char name[32];
     const void *options;          /* the model's own struct */
+    struct shard shard;           /* which share of its split matrices it has */
     bool repeated;                /* one of many alike, which stages share equally and compute.name sleep takes time for */
     int in, out;                  /* per row, where the kind needs them */
     size_t at[LAYER_SLICES_MAX];  /* offsets of the slices it reads, in the kind's own order */
@@ -60,6 +61,7 @@ struct layer {
 
 struct network {
     struct sample_shape shape;
+    struct shard shard;
     struct params params;
     struct layer *layers;
     int count;
@@ -71,9 +73,11 @@ struct model {
     struct member member;
     /* NULL, or why these options do not make a model, a part of a sentence; valid until the next call. OPTIONAL. */
     const char *(*refuses)(const void *options);
+    /* NULL, or why its layers cannot be split over so many tensor ranks: likewise. */
+    const char *(*refuses_shard)(const void *options, int tensor, bool sequence);
     /* What one sample must look like. */
     struct sample_shape (*shape)(const void *options);
-    /* Local. Fills params and layers (and out-of-memory is the only failure). options outlives the network. */
+    /* Local. Fills params and layers of net->shard (and out-of-memory is the only failure). options outlives the network. */
     status (*build)(struct network *net, const void *options);
 };
 
@@ -81,7 +85,8 @@ extern const struct model model_gpt, model_mlp;
 extern const struct model *const models[]; /* NULL-ended; the first is the default */
 const struct model *model_find(const char *name);
 
-status network_open(struct network *net, const struct model *kind, const void *options);
+/* Local. The network of one tensor rank, within what refuses_shard allows; its slices are the rank's shards. */
+status network_open(struct network *net, const struct model *kind, const void *options, const struct shard *shard);
 void network_close(struct network *net);
 
 /* For the members. Local: room for so many layers and slices, zeroed. */
@@ -89,7 +94,7 @@ status network_reserve(struct network *net, int layers, int slices);
 /* Appends a layer, within what was reserved; the slices added after it, up to the next layer, are its own. */
 struct layer *network_add(struct network *net, const struct layer_kind *kind, const char *name, const void *options);
 /* Appends a slice to the last layer: its offset becomes the layer's at[]'s next entry. */
-void network_slice(struct network *net, const char *part, int rows, int columns, float mean, float deviation);
+void network_slice(struct network *net, const struct slice_form *form);
 /* The last layer also reads the slice at this offset, which an earlier one owns. */
 void network_share(struct network *net, size_t at);
 

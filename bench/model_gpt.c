@@ -262,8 +262,9 @@ static struct sample_shape gpt_shape(const void *options)
 static void add_embedding(struct network *net, const struct gpt_options *o)
 {
     struct layer *l = network_add(net, &embedding_kind, "embedding", o);
-    network_slice(net, "token", (int)o->vocabulary, (int)o->hidden, 0, 0.02F);
-    network_slice(net, "position", (int)o->sequence, (int)o->hidden, 0, 0.01F);
+    const int V = (int)o->vocabulary, T = (int)o->sequence, C = (int)o->hidden;
+    network_slice(net, &(struct slice_form){ "token", V, C, 0, 0.02F, CUT_ROWS });
+    network_slice(net, &(struct slice_form){ "position", T, C, 0, 0.01F, CUT_NONE });
     l->out_floats = (size_t)(o->sequence * o->hidden);
 }
 
@@ -277,20 +278,22 @@ static void add_block(struct network *net, const struct gpt_options *o, int i)
     l->repeated = true;
     const int C = (int)o->hidden;
     const float residual = 0.02F / sqrtf(2.0F * (float)o->layers);
-    const struct {
-        const char *part;
-        int rows, columns;
-        float mean, deviation;
-    } slices[] = {
-        [NORM1_GAIN] = { "norm1.gain", 1, C, 1, 0 },     [NORM1_BIAS] = { "norm1.bias", 1, C, 0, 0 },
-        [QKV] = { "qkv.weight", C, 3 * C, 0, 0.02F },    [QKV_BIAS] = { "qkv.bias", 1, 3 * C, 0, 0 },
-        [PROJ] = { "proj.weight", C, C, 0, residual },   [PROJ_BIAS] = { "proj.bias", 1, C, 0, 0 },
-        [NORM2_GAIN] = { "norm2.gain", 1, C, 1, 0 },     [NORM2_BIAS] = { "norm2.bias", 1, C, 0, 0 },
-        [FC] = { "fc.weight", C, 4 * C, 0, 0.02F },      [FC_BIAS] = { "fc.bias", 1, 4 * C, 0, 0 },
-        [OUT] = { "out.weight", 4 * C, C, 0, residual }, [OUT_BIAS] = { "out.bias", 1, C, 0, 0 },
+    const struct slice_form slices[] = {
+        [NORM1_GAIN] = { "norm1.gain", 1, C, 1, 0, CUT_NONE },
+        [NORM1_BIAS] = { "norm1.bias", 1, C, 0, 0, CUT_NONE },
+        [QKV] = { "qkv.weight", C, 3 * C, 0, 0.02F, CUT_THREE_COLUMNS },
+        [QKV_BIAS] = { "qkv.bias", 1, 3 * C, 0, 0, CUT_THREE_COLUMNS },
+        [PROJ] = { "proj.weight", C, C, 0, residual, CUT_ROWS },
+        [PROJ_BIAS] = { "proj.bias", 1, C, 0, 0, CUT_NONE },
+        [NORM2_GAIN] = { "norm2.gain", 1, C, 1, 0, CUT_NONE },
+        [NORM2_BIAS] = { "norm2.bias", 1, C, 0, 0, CUT_NONE },
+        [FC] = { "fc.weight", C, 4 * C, 0, 0.02F, CUT_COLUMNS },
+        [FC_BIAS] = { "fc.bias", 1, 4 * C, 0, 0, CUT_COLUMNS },
+        [OUT] = { "out.weight", 4 * C, C, 0, residual, CUT_ROWS },
+        [OUT_BIAS] = { "out.bias", 1, C, 0, 0, CUT_NONE },
     };
     for (size_t k = 0; k < sizeof slices / sizeof slices[0]; k++)
-        network_slice(net, slices[k].part, slices[k].rows, slices[k].columns, slices[k].mean, slices[k].deviation);
+        network_slice(net, &slices[k]);
 
     const size_t T = (size_t)o->sequence;
     l->in_floats = l->out_floats = T * (size_t)C;
@@ -306,12 +309,12 @@ static void add_head(struct network *net, const struct gpt_options *o)
 {
     struct layer *l = network_add(net, &head_kind, "head", o);
     const size_t token = net->layers[0].at[TOKEN];
-    network_slice(net, "norm.gain", 1, (int)o->hidden, 1, 0);
-    network_slice(net, "norm.bias", 1, (int)o->hidden, 0, 0);
+    network_slice(net, &(struct slice_form){ "norm.gain", 1, (int)o->hidden, 1, 0, CUT_NONE });
+    network_slice(net, &(struct slice_form){ "norm.bias", 1, (int)o->hidden, 0, 0, CUT_NONE });
     if (o->tied)
         network_share(net, token);
     else
-        network_slice(net, "weight", (int)o->vocabulary, (int)o->hidden, 0, 0.02F);
+        network_slice(net, &(struct slice_form){ "weight", (int)o->vocabulary, (int)o->hidden, 0, 0.02F, CUT_ROWS });
     const size_t T = (size_t)o->sequence, C = (size_t)o->hidden, V = (size_t)o->vocabulary;
     l->in_floats = T * C;
     l->saved_floats = T * (2 + C + V);

@@ -71,8 +71,8 @@ static struct sample_shape mlp_shape(const void *options)
 static void add_linear(struct network *net, const struct layer_kind *kind, const char *name, int in, int out)
 {
     struct layer *l = network_add(net, kind, name, NULL);
-    network_slice(net, "weight", in, out, 0, sqrtf(2.0F / (float)in));
-    network_slice(net, "bias", 1, out, 0, 0);
+    network_slice(net, &(struct slice_form){ "weight", in, out, 0, sqrtf(2.0F / (float)in), CUT_NONE });
+    network_slice(net, &(struct slice_form){ "bias", 1, out, 0, 0, CUT_NONE });
     l->repeated = true;
     l->in = in;
     l->out = out;

@@ -10,13 +10,33 @@
 
 #include "collectives/status.h"
 
+/* Which share of every split matrix is meant: that of tensor rank `rank` of `ranks`. */
+struct shard {
+    int ranks, rank;
+    bool sequence; /* what is not split within layers is split along the sequence */
+};
+extern const struct shard shard_whole; /* rank 0 of 1 */
+
+enum cut {
+    CUT_NONE,          /* every tensor rank holds the whole slice */
+    CUT_ROWS,          /* a block of its rows */
+    CUT_COLUMNS,       /* a block of its columns */
+    CUT_THREE_COLUMNS, /* its columns are three matrices side by side (queries, keys, values): a block of columns of each */
+};
+
 struct slice {
     char name[48];     /* "block.3.attention.qkv.weight" */
+    int index;         /* its number in the whole model, however that is split and cut */
     size_t at, n;      /* floats; n = rows * columns */
-    int rows, columns; /* a vector has 1 row */
+    int rows, columns; /* of what is here; a vector has 1 row */
     float mean;        /* initial value where deviation is 0 */
     float deviation;   /* of the normal initial values, whose mean is 0; 0: all equal to mean */
     bool decays;       /* whether weight decay applies: matrices yes, gains and biases no */
+    bool partial;      /* the sum of the tensor ranks' gradients is the gradient (see tensor_sum_partial) */
+
+    /* What is here of the whole slice: rows from first_row on, and of each of `groups` equal groups of columns, those from
+     * first_column on. */
+    int whole_rows, whole_columns, first_row, first_column, groups;
 };
 
 struct params {
@@ -28,11 +48,23 @@ struct params {
 /* Local. Room for `slices` slices. If it failed there is nothing to free. */
 status params_reserve(struct params *p, int slices);
 
-/* Appends a slice, within what was reserved; one with random initial values decays. `name` and `part` are joined by a dot. Returns
- * its offset. */
-size_t params_add(struct params *p, const char *name, const char *part, int rows, int columns, float mean, float deviation);
+/* A slice as the model has it, before it is split. */
+struct slice_form {
+    const char *part;
+    int rows, columns;
+    float mean, deviation;
+    enum cut cut;
+};
+/* Appends the shard of a slice, within what was reserved; one with random initial values decays. `name` and `form.part` are joined
+ * by a dot. Returns its offset. What is cut must have as many rows or columns (of each group) as there are tensor ranks. */
+size_t params_add(struct params *p, const char *name, const struct slice_form *form, const struct shard *shard);
 
-/* Initial values of all slices into x[n]: a pure function of the seed and the slice's position in the model. */
+/* Where the run of floats that is row `row` of column group `group` here, columns / groups of them, begins in the whole slice. */
+size_t slice_place(const struct slice *s, int row, int group);
+/* Whether all tensor ranks hold the same of it: all. */
+bool slice_is_whole(const struct slice *s);
+
+/* Initial values of all slices into x[n]: a pure function of the seed, the slice's index and the place in the whole slice. */
 void params_initialise(const struct params *p, uint64_t seed, float *x);
 
 void params_free(struct params *p);

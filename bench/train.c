@@ -107,7 +107,7 @@ static status allocate(struct trainer *t)
 static status load(struct trainer *t)
 {
     const struct config *c = t->config;
-    TRY(network_open(&t->net, model_find(c->model.name), c->model.options));
+    TRY(network_open(&t->net, model_find(c->model.name), c->model.options, &shard_whole));
     TRY(data_open(&t->data, dataset_find(c->data.name), c->data.options, c->folder, t->net.shape, (uint64_t)c->seed));
     t->optimizer = optimizer_find(c->optimizer.name);
     return allocate(t);

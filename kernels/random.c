@@ -60,9 +60,10 @@ void random_uniform(const struct random *r, float *x, size_t n)
     }
 }
 
-/* Box-Muller: two uniform numbers u in (0, 1] and v in [0, 1) give sqrt(-2 log u) (cos, sin)(2 pi v). The first half of a batch's
+/* Numbers i .. i + BATCH - 1, where i is a multiple of BATCH.
+ * Box-Muller: two uniform numbers u in (0, 1] and v in [0, 1) give sqrt(-2 log u) (cos, sin)(2 pi v). The first half of a batch's
  * words makes the u, the second the v; numbers j and j + BATCH/2 are a pair. */
-static void batch_normal(const struct random *r, size_t i, float deviation, float x[BATCH])
+static void batch_normal(const struct random *r, uint64_t i, float deviation, float x[BATCH])
 {
     uint32_t words[BATCH];
     batch_words(r, (uint32_t)(i / 4), words);
@@ -82,12 +83,16 @@ static void batch_normal(const struct random *r, size_t i, float deviation, floa
     }
 }
 
-void random_normal(const struct random *r, float deviation, float *x, size_t n)
+void random_normal(const struct random *r, float deviation, uint64_t first, float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i += BATCH) {
+    while (n > 0) {
+        const size_t skipped = (size_t)(first % BATCH), m = n < BATCH - skipped ? n : BATCH - skipped;
         float batch[BATCH];
-        batch_normal(r, i, deviation, batch);
-        memcpy(x + i, batch, (n - i < BATCH ? n - i : BATCH) * sizeof *x);
+        batch_normal(r, first - skipped, deviation, batch);
+        memcpy(x, batch + skipped, m * sizeof *x);
+        first += m;
+        x += m;
+        n -= m;
     }
 }
 

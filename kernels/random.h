@@ -30,8 +30,9 @@ void random_words(const struct random *r, uint32_t block, uint32_t words[4]);
  * i / 16 % 4 of block 16 (i / 64) + i % 16, the order in which sixteen blocks side by side are made. */
 void random_uniform(const struct random *r, float *x, size_t n);
 
-/* x[i], i < n <= 2^34: normal with mean 0 and standard deviation `deviation` (Box-Muller). x[i] depends on r and i alone. */
-void random_normal(const struct random *r, float deviation, float *x, size_t n);
+/* x[i] is number first + i < 2^34 of a sequence that depends on r alone: normal with mean 0 and standard deviation `deviation`
+ * (Box-Muller). */
+void random_normal(const struct random *r, float deviation, uint64_t first, float *x, size_t n);
 
 /* A number in [0, below), below >= 1, drawn from block `block`; bias below 2^-64 * below. */
 uint64_t random_below(const struct random *r, uint32_t block, uint64_t below);

@@ -115,7 +115,7 @@ static void parameters_are_as_many_as_published(void **state)
                                  "model.vocabulary=50257", "batch.global=1",   "batch.micro=1",  NULL };
     struct config c = config_for(GPT REST "}", 1, sets);
     struct network net;
-    assert_int_equal(network_open(&net, model_find("gpt"), c.model.options), STATUS_OK);
+    assert_int_equal(network_open(&net, model_find("gpt"), c.model.options, &shard_whole), STATUS_OK);
     assert_int_equal(net.params.n, 124439808);
     network_close(&net);
     config_free(&c);
@@ -127,9 +127,10 @@ static void initial_values_have_the_stated_deviation_and_do_not_depend_on_other_
     struct params two, one;
     assert_int_equal(params_reserve(&two, 2), STATUS_OK);
     assert_int_equal(params_reserve(&one, 1), STATUS_OK);
-    params_add(&one, "layer", "weight", 100, 100, 0, 0.5F);
-    params_add(&two, "layer", "weight", 100, 100, 0, 0.5F);
-    params_add(&two, "layer", "bias", 1, 7, 3, 0);
+    const struct slice_form weight = { "weight", 100, 100, 0, 0.5F, CUT_NONE }, bias = { "bias", 1, 7, 3, 0, CUT_NONE };
+    params_add(&one, "layer", &weight, &shard_whole);
+    params_add(&two, "layer", &weight, &shard_whole);
+    params_add(&two, "layer", &bias, &shard_whole);
     float *x = malloc(two.n * sizeof *x), *y = malloc(one.n * sizeof *y);
     params_initialise(&two, 3, x);
     params_initialise(&one, 3, y);

@@ -115,7 +115,7 @@ static int covered(size_t n, double (*transform)(double), double median)
     for (uint32_t repetition = 0; repetition < 2000; repetition++) {
         float normal[N_MAX];
         double x[N_MAX], sorted[N_MAX];
-        random_normal(&(struct random){ .seed = 7, .stream = RANDOM_CHECK, .step = repetition }, 1, normal, n);
+        random_normal(&(struct random){ .seed = 7, .stream = RANDOM_CHECK, .step = repetition }, 1, 0, normal, n);
         for (size_t i = 0; i < n; i++)
             x[i] = transform((double)normal[i]);
         struct statistic s = statistic_of(x, n, sorted);

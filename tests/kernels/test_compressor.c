@@ -13,7 +13,7 @@ static unsigned char code[8 * MOST + GUARD + 1], scratch[4 * MOST + GUARD];
 
 static void gaussian(size_t n)
 {
-    random_normal(&(struct random){ .seed = 1 }, 1, x, n);
+    random_normal(&(struct random){ .seed = 1 }, 1, 0, x, n);
 }
 
 static void all_equal(size_t n)

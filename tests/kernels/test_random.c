@@ -41,15 +41,22 @@ static void an_element_depends_on_its_index_alone(void **state)
     (void)state;
     static float all[2][300];
     random_uniform(&some, all[0], 300);
-    random_normal(&some, 2, all[1], 300);
+    random_normal(&some, 2, 0, all[1], 300);
     for (size_t n = 0; n < 200; n++)
         for (int normal = 0; normal < 2; normal++) {
             x[n] = 99;
             if (normal)
-                random_normal(&some, 2, x, n);
+                random_normal(&some, 2, 0, x, n);
             else
                 random_uniform(&some, x, n);
             assert_memory_equal(x, all[normal], n * sizeof *x);
+            assert_true(x[n] == 99);
+        }
+    for (size_t first = 0; first < 140; first++)
+        for (size_t n = 0; n < 140; n += 1 + first % 7) {
+            x[n] = 99;
+            random_normal(&some, 2, first, x, n);
+            assert_memory_equal(x, all[1] + first, n * sizeof *x);
             assert_true(x[n] == 99);
         }
 }
@@ -90,7 +97,7 @@ static void moments_are_those_of_the_distribution(void **state)
         assert_true(x[i] >= 0 && x[i] < 1);
     assert_true(fabs(moment(x, 0, 1) - 0.5) < 5 * 0.289 / 1024);
     assert_true(fabs(moment(x, 0.5, 2) - 1. / 12) < 5 * 0.075 / 1024);
-    random_normal(&some, 2, x, MANY);
+    random_normal(&some, 2, 0, x, MANY);
     assert_true(fabs(moment(x, 0, 1)) < 5 * 2. / 1024);
     assert_true(fabs(moment(x, 0, 2) - 4) < 5 * 4 * 1.42 / 1024);
     assert_true(fabs(moment(x, 0, 3)) < 5 * 8 * 3.9 / 1024);
@@ -100,7 +107,7 @@ static void moments_are_those_of_the_distribution(void **state)
 static void the_two_halves_of_a_normal_pair_are_not_correlated(void **state)
 {
     (void)state;
-    random_normal(&some, 1, x, MANY);
+    random_normal(&some, 1, 0, x, MANY);
     for (int lag = 1; lag <= 64; lag++) {
         double sum = 0;
         for (int i = lag; i < MANY; i++)

@@ -120,7 +120,7 @@ static void uniform(void)
 
 static void normal(void)
 {
-    random_normal(&numbers, 1, y, N);
+    random_normal(&numbers, 1, 0, y, N);
 }
 
 static void topk(void)
@@ -246,7 +246,7 @@ static float *floats(size_t n, uint32_t worker)
         fprintf(stderr, "no memory for %zu floats\n", n);
         exit(1);
     }
-    random_normal(&(struct random){ .seed = 2, .worker = worker }, 1, p, n);
+    random_normal(&(struct random){ .seed = 2, .worker = worker }, 1, 0, p, n);
     return p;
 }
 
