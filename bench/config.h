@@ -11,6 +11,7 @@
 #include "kernels/key.h"
 
 enum { MEMBER_OPTIONS_BYTES = 256 };
+enum { PLAN_STAGES_MAX = 1024, PLAN_MICRO_BATCHES_MAX = 1 << 14 };
 
 /* A family member that the config names, with its options struct filled from the member's own rows. */
 struct choice {
@@ -46,6 +47,15 @@ struct config {
         int64_t steps, warmup_steps;
         bool verify; /* check gradients before timing */
     } measure;
+    struct {
+        struct choice schedule;
+        int64_t stages, micro_batches;           /* 0 = auto: the run's */
+        int64_t recompute, recompute_last_stage; /* enum setting */
+        bool recompute_waits;
+        double forward_s, backward_s, weight_grad_s, recompute_s, last_stage_factor;
+        double latency_s, message_B, bandwidth_B_per_s, jitter_network_s, jitter_compute_s;
+        int64_t seed;
+    } plan;             /* of dmlplan alone */
     const char *origin; /* what messages call the config: its file */
     const char *folder; /* of the config file: relative paths are looked up there first, then in the working directory */
     struct texts given; /* paths of the keys that the user gave, in file or --set (the rest are defaults) */

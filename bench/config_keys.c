@@ -56,6 +56,7 @@ static const char *const orders[] = { "tp-pp-dp", "tp-dp-pp", "pp-tp-dp", "pp-dp
 static const char *const partitions[] = { "cost", "even", NULL };
 
 #define AT(field) offsetof(struct config, field)
+static const double seconds_max = 1e12;
 static const double count_max = 9007199254740991; /* 2^53 - 1: the largest integer that JSON carries everywhere */
 
 const struct entry config_entries[] = {
@@ -132,6 +133,41 @@ const struct entry config_entries[] = {
                .help = "Steps before the measured ones: recorded and flagged, but in no statistic." } },
     { .key = { "measure.verify", KEY_BOOL, AT(measure.verify), "true",
                .help = "Whether gradients are checked by difference quotients before the timing." } },
+    { .key = { "plan.schedule.name", KEY_CHOICE, AT(plan.schedule.name),
+               .help = "What dmlplan plays; without it, the run's parallel.schedule." },
+      .member_at = schedule_at,
+      .options = AT(plan.schedule.options) },
+    { .key = { "plan.stages", KEY_INT, AT(plan.stages), "\"auto\"", 1, PLAN_STAGES_MAX, .word = "auto", .unit = "stages",
+               .help = "Stages of the pipeline; auto: parallel.pipeline." } },
+    { .key = { "plan.micro_batches", KEY_INT, AT(plan.micro_batches), "\"auto\"", 1, PLAN_MICRO_BATCHES_MAX, .word = "auto",
+               .unit = "micro-batches", .help = "Micro-batches of a step; auto: those of a replica of the run." } },
+    { .key = { "plan.forward_s", KEY_REAL, AT(plan.forward_s), "1", 0, seconds_max, .unit = "s",
+               .help = "Forward pass of a micro-batch through a whole stage." } },
+    { .key = { "plan.backward_s", KEY_REAL, AT(plan.backward_s), "2", 0, seconds_max, .unit = "s",
+               .help = "Its backward pass, both gradients; with plan.weight_grad_s above 0, the input gradient alone." } },
+    { .key = { "plan.weight_grad_s", KEY_REAL, AT(plan.weight_grad_s), "0", 0, seconds_max, .unit = "s",
+               .help = "Its weight gradient, on top of plan.backward_s; 0: half of plan.backward_s is." } },
+    { .key = { "plan.recompute_s", KEY_REAL, AT(plan.recompute_s), "1", 0, seconds_max, .unit = "s",
+               .help = "Its forward pass again, where it is recomputed." } },
+    { .key = { "plan.last_stage_factor", KEY_REAL, AT(plan.last_stage_factor), "1", 1e-3, 1e3,
+               .help = "How many times longer everything takes on the last stage." } },
+    { .key = { "plan.recompute", KEY_SWITCH, AT(plan.recompute), "\"auto\"",
+               .help = "As parallel.recompute; auto: that, if the schedule is the run's, else what the schedule's source does." } },
+    { .key = { "plan.recompute_last_stage", KEY_SWITCH, AT(plan.recompute_last_stage), "\"auto\"",
+               .help = "Whether the last stage does so too; auto as above." } },
+    { .key = { "plan.recompute_waits", KEY_BOOL, AT(plan.recompute_waits), "false",
+               .help = "Whether a recomputation waits for its gradient, as in Varuna's published simulator." } },
+    { .key = { "plan.latency_s", KEY_REAL, AT(plan.latency_s), "0", 0, seconds_max, .unit = "s",
+               .help = "Latency of a message between stages." } },
+    { .key = { "plan.message_B", KEY_REAL, AT(plan.message_B), "0", 0, count_max, .unit = "bytes",
+               .help = "Size of a message between stages." } },
+    { .key = { "plan.bandwidth_B_per_s", KEY_REAL, AT(plan.bandwidth_B_per_s), "0", 0, 1e18, .unit = "bytes/s",
+               .help = "Bandwidth between stages, for each message alone; 0: infinite." } },
+    { .key = { "plan.jitter_network_s", KEY_REAL, AT(plan.jitter_network_s), "0", 0, seconds_max, .unit = "s",
+               .help = "Each message takes |N(0, this)| longer." } },
+    { .key = { "plan.jitter_compute_s", KEY_REAL, AT(plan.jitter_compute_s), "0", 0, seconds_max, .unit = "s",
+               .help = "Each task takes N(0, this) longer, but no less than 0." } },
+    { .key = { "plan.seed", KEY_INT, AT(plan.seed), "1", 0, count_max, .help = "Seed of the jitter." } },
     { .key = { 0 } },
 };
 

@@ -12,6 +12,7 @@
 #include "bench/blas_kernel.h"
 #include "bench/explain.h"
 #include "bench/interrupt.h"
+#include "bench/options.h"
 #include "bench/report.h"
 #include "collectives/audit.h"
 #include "kernels/matmul.h"
@@ -19,81 +20,35 @@
 struct options {
     const char *config, *out, *schema, *validate;
     bool explain, keys, quiet, audit, version, help;
-    const char **sets;
-    int n_sets;
-};
-
-struct program_option {
-    const char *name, *value, *help; /* value NULL: a flag */
-    size_t offset;                   /* of a bool, or a const char *; of `sets` for the one that may be repeated */
+    struct option_values sets;
 };
 
 static const struct program_option table[] = {
-    { "--config", "FILE", "run the experiment of this file (as given, else in configs/)", offsetof(struct options, config) },
+    { "--config", "FILE", "run the experiment of this file (as given, else in configs/)",
+      .offset = offsetof(struct options, config) },
     { "--set", "KEY=VALUE", "set one key, after the file; VALUE is JSON, or else a string; repeatable",
-      offsetof(struct options, sets) },
+      .offset = offsetof(struct options, sets), .repeats = true },
     { "--out", "FILE", "write the result there (default results/<name>-<UTC>-<hash>.json); never overwrites",
-      offsetof(struct options, out) },
+      .offset = offsetof(struct options, out) },
     { "--explain", NULL, "print the effective config, the layout, predicted bytes and memory; run nothing",
-      offsetof(struct options, explain) },
+      .offset = offsetof(struct options, explain) },
     { "--audit", NULL, "let Open MPI's monitoring count the bytes too (the times then carry its cost)",
-      offsetof(struct options, audit) },
-    { "--keys", NULL, "list every config key", offsetof(struct options, keys) },
-    { "--schema", "config|result", "print the JSON Schema of configs or results", offsetof(struct options, schema) },
-    { "--validate", "FILE", "say whether FILE is a valid config or result", offsetof(struct options, validate) },
-    { "--quiet", NULL, "no progress line and no summary", offsetof(struct options, quiet) },
-    { "--version", NULL, "print the version", offsetof(struct options, version) },
-    { "--help", NULL, "print this", offsetof(struct options, help) },
+      .offset = offsetof(struct options, audit) },
+    { "--keys", NULL, "list every config key", .offset = offsetof(struct options, keys) },
+    { "--schema", "config|result", "print the JSON Schema of configs or results", .offset = offsetof(struct options, schema) },
+    { "--validate", "FILE", "say whether FILE is a valid config or result", .offset = offsetof(struct options, validate) },
+    { "--quiet", NULL, "no progress line and no summary", .offset = offsetof(struct options, quiet) },
+    { "--version", NULL, "print the version", .offset = offsetof(struct options, version) },
+    { "--help", NULL, "print this", .offset = offsetof(struct options, help) },
+    { 0 },
 };
-enum { OPTIONS = sizeof table / sizeof table[0] };
 
-/* ---- options ------------------------------------------------------------------------------------------------------------- */
-
-static const struct program_option *find_option(const char *word, size_t length)
-{
-    for (int i = 0; i < OPTIONS; i++)
-        if (strlen(table[i].name) == length && !strncmp(table[i].name, word, length))
-            return &table[i];
-    return NULL;
-}
-
-static void store(struct options *o, const struct program_option *option, const char *value)
-{
-    void *field = (char *)o + option->offset;
-    if (!option->value)
-        *(bool *)field = true;
-    else if (option->offset == offsetof(struct options, sets))
-        o->sets[o->n_sets++] = value;
-    else
-        *(const char **)field = value;
-}
-
-/* Accepts "--name value" and "--name=value". */
-static status parse_options(struct options *o, int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        const char *equals = strchr(argv[i], '=');
-        const size_t length = equals ? (size_t)(equals - argv[i]) : strlen(argv[i]);
-        const struct program_option *option = find_option(argv[i], length);
-        if (!option)
-            return status_fail(STATUS_USAGE, "%s: no such option; dmlbench --help lists them", argv[i]);
-        if (!option->value && equals)
-            return status_fail(STATUS_USAGE, "%s takes no value", option->name);
-        if (option->value && !equals && i + 1 == argc)
-            return status_fail(STATUS_USAGE, "%s needs a value: %s %s", option->name, option->name, option->value);
-        store(o, option, !option->value ? NULL : equals ? equals + 1 : argv[++i]);
-    }
-    return STATUS_OK;
-}
+/* ---- answers that need no experiment ------------------------------------------------------------------------------------- */
 
 static void print_help(void)
 {
     printf("usage: mpirun -np RANKS dmlbench --config FILE [options]\n\n");
-    for (int i = 0; i < OPTIONS; i++) {
-        char left[64];
-        snprintf(left, sizeof left, "%s %s", table[i].name, table[i].value ? table[i].value : "");
-        printf("  %-26s %s\n", left, table[i].help);
-    }
+    options_print(table);
     printf("\nexit codes: 0 ok, 1 the run failed, 2 bad usage or config, 3 it ran but a check inside it failed\n");
 }
 
@@ -143,7 +98,7 @@ static status load_config(const struct job *job, const struct options *o, struct
     TRY(status_agree(s, job->world));
     job_broadcast_text(job, &text, job->rank ? 0 : (ssize_t)strlen(text));
     job_broadcast_text(job, &folder, job->rank ? 0 : (ssize_t)strlen(folder));
-    s = config_parse(c, o->config, text, folder, o->sets, o->n_sets);
+    s = config_parse(c, o->config, text, folder, o->sets.items, o->sets.count);
     if (s == STATUS_OK) {
         s = config_settle(c, job->ranks);
         if (s != STATUS_OK)
@@ -298,15 +253,16 @@ static status run_session(struct session *s, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct session s = { .options.sets = calloc((size_t)argc, sizeof(char *)) };
+    struct session s = { .options.sets.items = calloc((size_t)argc, sizeof(char *)) };
     bool answered = false;
-    status outcome = s.options.sets ? parse_options(&s.options, argc, argv) : status_fail(STATUS_FAILED, "no memory");
+    status outcome =
+        s.options.sets.items ? options_parse("dmlbench", table, &s.options, argc, argv) : status_fail(STATUS_FAILED, "no memory");
     if (outcome == STATUS_OK)
         outcome = answer(&s.options, first_rank(), &answered);
     if (outcome != STATUS_OK && first_rank())
         fprintf(stderr, "dmlbench: %s\n", status_message());
     if (outcome == STATUS_OK && !answered)
         outcome = run_session(&s, argc, argv);
-    free(s.options.sets);
+    free(s.options.sets.items);
     return outcome;
 }

@@ -1,0 +1,26 @@
+/* A program's command line: rows of one table say which options there are, where each goes, and what --help prints. */
+#ifndef DMLBENCH_BENCH_OPTIONS_H
+#define DMLBENCH_BENCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "collectives/status.h"
+
+/* Of an option that may be repeated. */
+struct option_values {
+    const char **items; /* room for argc */
+    int count;
+};
+
+struct program_option {
+    const char *name, *value, *help; /* value NULL: a flag */
+    size_t offset;                   /* in the program's options: of a bool, a const char *, or a struct option_values */
+    bool repeats;
+};
+
+/* Local. Accepts "--name value" and "--name=value"; table ends with a NULL name. */
+status options_parse(const char *program, const struct program_option *table, void *options, int argc, char **argv);
+void options_print(const struct program_option *table);
+
+#endif

@@ -1,0 +1,101 @@
+/* From config to playback. */
+#include "bench/plan.h"
+
+#include <stdlib.h>
+
+#include "bench/batch.h"
+
+/* A number of the plan, or of the run, that dmlplan can play. */
+static status check_count(const struct config *c, const char *what, int64_t count, int64_t most)
+{
+    if (count <= most)
+        return STATUS_OK;
+    return status_fail(STATUS_USAGE, "%s: %lld %s are more than dmlplan plays (at most %lld)", c->origin, (long long)count, what,
+                       (long long)most);
+}
+
+static status count_stages(const struct config *c, int *stages)
+{
+    const int64_t count = c->plan.stages ? c->plan.stages : c->parallel.pipeline;
+    if (count == 0)
+        return status_fail(STATUS_USAGE,
+                           "%s: parallel.pipeline = \"auto\" needs the ranks of a run (fits: a number there, or plan.stages)",
+                           c->origin);
+    TRY(check_count(c, "stages", count, PLAN_STAGES_MAX));
+    *stages = (int)count;
+    return STATUS_OK;
+}
+
+/* Replicas may differ by one micro-batch; the longest is played. */
+static status count_micro_batches(const struct config *c, int *micro_batches)
+{
+    const int64_t replicas = c->parallel.data;
+    if (c->plan.micro_batches == 0 && replicas == 0)
+        return status_fail(STATUS_USAGE,
+                           "%s: parallel.data = \"auto\" needs the ranks of a run (fits: a number there, or plan.micro_batches)",
+                           c->origin);
+    const int64_t count = c->plan.micro_batches ? c->plan.micro_batches : (batch_leaves(c) + replicas - 1) / replicas;
+    TRY(check_count(c, "micro-batches", count, PLAN_MICRO_BATCHES_MAX));
+    *micro_batches = (int)count;
+    return STATUS_OK;
+}
+
+static int64_t first_set(int64_t setting, int64_t otherwise)
+{
+    return setting == SETTING_AUTO ? otherwise : setting;
+}
+
+static status make_pipeline(const struct config *c, struct pipeline *p)
+{
+    const bool own = config_was_given(c, "plan.schedule.name");
+    const struct choice *schedule = own ? &c->plan.schedule : &c->parallel.schedule;
+    int stages = 0, micro_batches = 0;
+    TRY(count_stages(c, &stages));
+    TRY(count_micro_batches(c, &micro_batches));
+    *p = pipeline_make(schedule->name, schedule->options, stages, micro_batches,
+                       first_set(c->plan.recompute, own ? SETTING_AUTO : c->parallel.recompute),
+                       first_set(c->plan.recompute_last_stage, own ? SETTING_AUTO : c->parallel.recompute_last_stage));
+    const char *why = pipeline_refuses(p);
+    if (why)
+        return status_fail(STATUS_USAGE, "%s: %s.schedule.name = \"%s\": %s", c->origin, own ? "plan" : "parallel", schedule->name,
+                           why);
+    return STATUS_OK;
+}
+
+static struct stage_times times_of(const struct config *c, double factor)
+{
+    const bool split = c->plan.weight_grad_s > 0;
+    const double input_s = split ? c->plan.backward_s : c->plan.backward_s / 2;
+    const double weight_s = split ? c->plan.weight_grad_s : c->plan.backward_s / 2;
+    return (struct stage_times){ factor * c->plan.forward_s, factor * c->plan.recompute_s, factor * input_s, factor * weight_s };
+}
+
+status plan_make(struct plan *plan, const struct config *c)
+{
+    *plan = (struct plan){ .input = { .latency_s = c->plan.latency_s,
+                                      .message_B = c->plan.message_B,
+                                      .bandwidth_B_per_s = c->plan.bandwidth_B_per_s,
+                                      .jitter_network_s = c->plan.jitter_network_s,
+                                      .jitter_compute_s = c->plan.jitter_compute_s,
+                                      .seed = (uint64_t)c->plan.seed,
+                                      .recompute_waits = c->plan.recompute_waits } };
+    struct pipeline *p = &plan->input.pipeline;
+    TRY(make_pipeline(c, p));
+    plan->times = malloc((size_t)p->stages * sizeof *plan->times);
+    if (!plan->times)
+        return status_fail(STATUS_FAILED, "no memory for %d stages", p->stages);
+    for (int s = 0; s < p->stages; s++)
+        plan->times[s] = times_of(c, s == p->stages - 1 ? c->plan.last_stage_factor : 1);
+    plan->input.times = plan->times;
+    const status played = playback_run(&plan->input, &plan->playback);
+    if (played != STATUS_OK)
+        plan_free(plan);
+    return played;
+}
+
+void plan_free(struct plan *plan)
+{
+    playback_free(&plan->playback);
+    free(plan->times);
+    *plan = (struct plan){ 0 };
+}

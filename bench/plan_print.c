@@ -1,0 +1,142 @@
+/* A played pipeline as a table, as JSON, and as a drawing. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/json.h"
+#include "bench/plan.h"
+
+/* What is said of each stage. */
+static const struct {
+    const char *key, *heading;
+    size_t offset; /* of a double in struct played_stage */
+} columns_of_stage[] = {
+    { "peak_activations", "peak", offsetof(struct played_stage, peak_activations) },
+    { "busy_s", "busy", offsetof(struct played_stage, busy_s) },
+    { "idle_s", "idle", offsetof(struct played_stage, idle_s) },
+    { "idle_fill_s", "fill", offsetof(struct played_stage, fill_s) },
+    { "idle_drain_s", "drain", offsetof(struct played_stage, drain_s) },
+    { "idle_activation_s", "activation", offsetof(struct played_stage, wait_activation_s) },
+    { "idle_gradient_s", "gradient", offsetof(struct played_stage, wait_gradient_s) },
+};
+enum { COLUMNS = sizeof columns_of_stage / sizeof columns_of_stage[0] };
+
+static double value(const struct played_stage *stage, int column)
+{
+    return *(const double *)((const char *)stage + columns_of_stage[column].offset);
+}
+
+/* ---- a table ------------------------------------------------------------------------------------------------------------- */
+
+static void print_heading(const struct pipeline *p, FILE *out)
+{
+    fprintf(out, "%s: %d stage%s", p->schedule->member.name, p->stages, p->stages == 1 ? "" : "s");
+    if (pipeline_chunks(p) > 1)
+        fprintf(out, " x %d chunks", pipeline_chunks(p));
+    fprintf(out, " x %d micro-batch%s", p->micro_batches, p->micro_batches == 1 ? "" : "es");
+    if (p->recompute)
+        fprintf(out, ", recompute%s", p->recompute_last ? "" : " but not on the last stage");
+    fprintf(out, "\n");
+}
+
+void plan_print(const struct plan *plan, FILE *out)
+{
+    const struct playback *b = &plan->playback;
+    print_heading(&plan->input.pipeline, out);
+    fprintf(out, "  makespan  %.6g s, the longest stage from its first to its last task %.6g s\n", b->makespan_s, b->span_s);
+    fprintf(out, "  bubble    %.4f of the time, %.4f of the work\n\n", b->bubble_frac, b->bubble_ratio);
+    fprintf(out, "  %38s%s\n  stage", "", "idle seconds by cause");
+    for (int i = 0; i < COLUMNS; i++)
+        fprintf(out, " %10s", columns_of_stage[i].heading);
+    for (int s = 0; s < b->stage_count; s++) {
+        fprintf(out, "\n  %5d", s);
+        for (int i = 0; i < COLUMNS; i++)
+            fprintf(out, " %10.6g", value(&b->stages[s], i));
+    }
+    fprintf(out, "\n");
+}
+
+/* ---- JSON ---------------------------------------------------------------------------------------------------------------- */
+
+static void write_pipeline(struct json *w, const struct pipeline *p)
+{
+    json_key(w, "schedule");
+    json_text(w, p->schedule->member.name);
+    json_key(w, "stages");
+    json_number(w, p->stages);
+    json_key(w, "chunks");
+    json_number(w, pipeline_chunks(p));
+    json_key(w, "micro_batches");
+    json_number(w, p->micro_batches);
+    json_key(w, "recompute");
+    json_bool(w, p->recompute);
+    json_key(w, "recompute_last_stage");
+    json_bool(w, p->recompute_last);
+}
+
+void plan_print_json(const struct plan *plan, FILE *out)
+{
+    const struct playback *b = &plan->playback;
+    const struct {
+        const char *key;
+        double value;
+    } totals[] = { { "makespan_s", b->makespan_s },
+                   { "span_s", b->span_s },
+                   { "bubble_frac", b->bubble_frac },
+                   { "bubble_ratio", b->bubble_ratio } };
+    struct json w;
+    json_start(&w, out, false);
+    json_begin(&w, '{');
+    write_pipeline(&w, &plan->input.pipeline);
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
+        json_key(&w, totals[i].key);
+        json_number(&w, totals[i].value);
+    }
+    for (int i = 0; i < COLUMNS; i++) {
+        json_key(&w, columns_of_stage[i].key);
+        json_begin(&w, '[');
+        for (int s = 0; s < b->stage_count; s++)
+            json_number(&w, value(&b->stages[s], i));
+        json_end(&w);
+    }
+    json_end(&w);
+}
+
+/* ---- a drawing ----------------------------------------------------------------------------------------------------------- */
+
+/* "F3-" into the columns of a task, as much of it as there is room for, and a blank behind it; chunks after the first in small
+ * letters. */
+static void draw_task(const struct played_task *t, double columns_per_s, char *row)
+{
+    static const char letters[2][6] = { "FRBBW", "frbbw" };
+    char label[16];
+    const int from = (int)(t->start_s * columns_per_s + 0.5), to = (int)(t->end_s * columns_per_s + 0.5);
+    const int length = snprintf(label, sizeof label, "%c%d", letters[t->task.chunk > 0][t->task.kind], t->task.micro);
+    const int room = to - from > length ? to - from - 1 : to - from;
+    for (int i = 0; i < room; i++)
+        row[from + i] = i < length ? label[i] : '-';
+    if (to - from > length)
+        row[to - 1] = ' ';
+    else if (to - from < length && to > from)
+        row[from] = label[0];
+}
+
+void plan_draw(const struct plan *plan, int columns, FILE *out)
+{
+    const struct playback *b = &plan->playback;
+    const int width = columns - 6; /* beside the stage's number */
+    const double columns_per_s = b->makespan_s > 0 ? width / b->makespan_s : 0;
+    char *row = malloc((size_t)width + 1);
+    if (!row)
+        return;
+    print_heading(&plan->input.pipeline, out);
+    for (int s = 0; s < b->stage_count; s++) {
+        memset(row, '.', (size_t)width);
+        row[width] = 0;
+        for (int i = 0; i < b->stages[s].count; i++)
+            draw_task(&b->stages[s].tasks[i], columns_per_s, row);
+        fprintf(out, "%5d %s\n", s, row);
+    }
+    fprintf(out, "      F forward, R recompute, B backward, W weight gradient%s, . idle; %.6g s, bubble %.4f\n",
+            pipeline_chunks(&plan->input.pipeline) > 1 ? ", small letters: further chunks" : "", b->makespan_s, b->bubble_frac);
+    free(row);
+}
