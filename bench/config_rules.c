@@ -1,9 +1,10 @@
-/* Rules between keys, for a given number of ranks: one small function per rule, each with its sentence.
+/* Rules between keys, for a given number of ranks: one small function per rule, each with its sentence. Those about the layout are
+ * in config_layout.c.
  *
- * A rule refuses what cannot mean what it says; it never changes a value, except that parallel.data "auto" becomes the number of
- * ranks. What only costs speed (overlap without progress, say) is an experiment and no error.
+ * A rule refuses what cannot mean what it says; it never changes a value, except that a degree that is "auto" becomes a number.
+ * What only costs speed (overlap without progress, say) is an experiment and no error.
  */
-#include "bench/config.h"
+#include "bench/config_rules.h"
 
 #include <string.h>
 
@@ -26,48 +27,6 @@ static status name_is_a_file_name(struct config *c, int ranks)
     return STATUS_OK;
 }
 
-static status degrees_make_the_ranks(struct config *c, int ranks)
-{
-    if (c->parallel.data == 0)
-        c->parallel.data = ranks;
-    if (c->parallel.data == ranks)
-        return STATUS_OK;
-    return status_fail(
-        STATUS_USAGE, "%s: parallel.data = %lld does not fit %d rank%s (fits: parallel.data = %d or \"auto\", or start %lld ranks)",
-        c->origin, (long long)c->parallel.data, ranks, ranks == 1 ? "" : "s", ranks, (long long)c->parallel.data);
-}
-
-/* " or batch.micro = 1, 2, 4", the sizes that cut a rank's share evenly; "" if the ranks do not even divide the batch. */
-static const char *micro_sizes(const struct config *c, char *text, size_t room)
-{
-    text[0] = 0;
-    int64_t share = c->batch.global / c->parallel.data;
-    for (int64_t micro = 1; c->batch.global % c->parallel.data == 0 && micro <= share; micro++) {
-        size_t used = strlen(text);
-        if (share % micro == 0 && used + 32 < room)
-            snprintf(text + used, room - used, "%s%lld", used ? ", " : ", or batch.micro = ", (long long)micro);
-    }
-    return text;
-}
-
-static status batch_is_cut_evenly(struct config *c, int ranks)
-{
-    (void)ranks;
-    int64_t unit = c->batch.micro * c->parallel.data, below = c->batch.global / unit * unit;
-    char fits[64], sizes[256];
-    if (c->batch.global == below)
-        return STATUS_OK;
-    if (below > 0)
-        snprintf(fits, sizeof fits, "%lld or %lld", (long long)below, (long long)(below + unit));
-    else
-        snprintf(fits, sizeof fits, "%lld", (long long)unit);
-    return status_fail(
-        STATUS_USAGE,
-        "%s: batch.global = %lld is not a multiple of batch.micro %lld x parallel.data %lld (fits: batch.global = %s%s)", c->origin,
-        (long long)c->batch.global, (long long)c->batch.micro, (long long)c->parallel.data, fits,
-        micro_sizes(c, sizes, sizeof sizes));
-}
-
 static status sizes_are_whole_floats(struct config *c, int ranks)
 {
     (void)ranks;
@@ -85,14 +44,16 @@ static status model_is_possible(struct config *c, int ranks)
     return why ? refuse(c, why) : STATUS_OK;
 }
 
-static status allreduce_suits_the_ranks(struct config *c, int ranks)
+static status allreduce_suits_the_replicas(struct config *c, int ranks)
 {
+    (void)ranks;
     const struct allreduce *a = allreduce_find(c->exchange.allreduce);
-    const char *why = a->refuses ? a->refuses(ranks, (size_t)c->exchange.bucket_B / 4) : NULL;
+    const int replicas = (int)c->parallel.data;
+    const char *why = a->refuses ? a->refuses(replicas, (size_t)c->exchange.bucket_B / 4) : NULL;
     if (!why)
         return STATUS_OK;
-    return status_fail(STATUS_USAGE, "%s: exchange.allreduce = \"%s\" does not run on %d ranks: %s", c->origin,
-                       c->exchange.allreduce, ranks, why);
+    return status_fail(STATUS_USAGE, "%s: exchange.allreduce = \"%s\" does not run on %d replicas: %s", c->origin,
+                       c->exchange.allreduce, replicas, why);
 }
 
 static status feedback_needs_a_loss(struct config *c, int ranks)
@@ -127,17 +88,17 @@ static status no_thread_in_simulation(struct config *c, int ranks)
     return STATUS_OK;
 }
 
-typedef status rule(struct config *c, int ranks);
+static config_rule *const before_layout[] = { name_is_a_file_name, sizes_are_whole_floats, model_is_possible, NULL };
+static config_rule *const after_layout[] = { allreduce_suits_the_replicas, feedback_needs_a_loss, tree_needs_plain_sums,
+                                             no_thread_in_simulation, NULL };
 
-/* In this order: later rules rely on the degrees. */
-static rule *const rules[] = {
-    name_is_a_file_name,       degrees_make_the_ranks, batch_is_cut_evenly,   sizes_are_whole_floats,  model_is_possible,
-    allreduce_suits_the_ranks, feedback_needs_a_loss,  tree_needs_plain_sums, no_thread_in_simulation,
-};
+/* In this order: later rules rely on a model that is possible, and on the degrees. */
+static config_rule *const *const tables[] = { before_layout, layout_rules, after_layout };
 
 status config_settle(struct config *c, int ranks)
 {
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        TRY(rules[i](c, ranks));
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+        for (config_rule *const *rule = tables[t]; *rule; rule++)
+            TRY((*rule)(c, ranks));
     return STATUS_OK;
 }

@@ -169,16 +169,6 @@ static void rules_between_keys_name_what_would_fit(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        { "{\"parallel\": {\"data\": 4}}",
-          { 0 },
-          "x.json: parallel.data = 4 does not fit 8 ranks (fits: parallel.data = 8 or \"auto\", or start 4 ranks)" },
-        { "{\"batch\": {\"global\": 72, \"micro\": 8}}",
-          { 0 },
-          "x.json: batch.global = 72 is not a multiple of batch.micro 8 x parallel.data 8 (fits: batch.global = 64 or 128, or "
-          "batch.micro = 1, 3, 9)" },
-        { "{\"batch\": {\"global\": 12, \"micro\": 1}}",
-          { 0 },
-          "x.json: batch.global = 12 is not a multiple of batch.micro 1 x parallel.data 8 (fits: batch.global = 8 or 16)" },
         { "{\"exchange\": {\"bucket_B\": 5}}",
           { 0 },
           "x.json: exchange.bucket_B = 5, exchange.segment_B = 32768 (both must be multiples of 4)" },

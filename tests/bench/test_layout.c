@@ -1,0 +1,182 @@
+/* Rules about data x pipeline x tensor: the sentence of each, and that what it says would fit does fit. */
+#include "tests/kernels/check.h"
+
+#include "bench/config.h"
+
+enum { SETS_MAX = 5, FITS_MAX = 4 };
+
+struct row {
+    int ranks;
+    const char *sets[SETS_MAX];
+    const char *message;        /* NULL: it is a layout */
+    const char *fits[FITS_MAX]; /* each set after the others mends it */
+};
+
+/* Settles {} with the row's sets and one more (NULL: none). */
+static status settle(const struct row *row, const char *mend)
+{
+    const char *sets[SETS_MAX + 1];
+    struct config c;
+    int n = 0;
+    for (; n < SETS_MAX && row->sets[n]; n++) {
+        const size_t key = strcspn(row->sets[n], "=");
+        sets[n] = mend && !strncmp(row->sets[n], mend, key + 1) ? mend : row->sets[n];
+        mend = sets[n] == mend ? NULL : mend;
+    }
+    if (mend)
+        sets[n++] = mend;
+    assert_int_equal(config_parse(&c, "x.json", "{}", ".", sets, n), STATUS_OK);
+    const status s = config_settle(&c, row->ranks);
+    config_free(&c);
+    return s;
+}
+
+static void check_rows(const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const status s = settle(&rows[i], NULL);
+        assert_string_equal(s == STATUS_OK ? "" : status_message(), rows[i].message ? rows[i].message : "");
+        assert_int_equal(s, rows[i].message ? STATUS_USAGE : STATUS_OK);
+        for (int k = 0; k < FITS_MAX && rows[i].fits[k]; k++)
+            if (settle(&rows[i], rows[i].fits[k]) != STATUS_OK)
+                fail_msg("%s: %s", rows[i].fits[k], status_message());
+    }
+}
+#define RUNS(n, ...)                                                                                                               \
+    {                                                                                                                              \
+        .ranks = n, .sets = { __VA_ARGS__ }                                                                                        \
+    }
+#define CHECK(...)                                                                                                                 \
+    do {                                                                                                                           \
+        static const struct row rows_[] = { __VA_ARGS__ };                                                                         \
+        check_rows(rows_, COUNT(rows_));                                                                                           \
+    } while (0)
+
+static void a_layout_that_does_not_make_the_ranks_lists_the_nearest_that_run(void **state)
+{
+    (void)state;
+    /* The default gpt has 4 blocks and 4 heads: 8 stages are never offered. */
+    CHECK(
+        { 8,
+          { "parallel.data=2", "parallel.pipeline=4", "parallel.tensor=2" },
+          "x.json: parallel.data x parallel.pipeline x parallel.tensor = 2 x 4 x 2 does not make 8 ranks (fits: 2 x 2 x 2, 2 x 4 x "
+          "1, 1 x 4 x 2, 4 x 1 x 2, or another number of ranks: 16)",
+          { "parallel.data=1", "parallel.pipeline=2", "parallel.tensor=1" } },
+        { 1,
+          { "parallel.data=4" },
+          "x.json: parallel.data x parallel.pipeline x parallel.tensor = 4 x 1 x 1 does not make 1 rank (fits: 1 x 1 x 1, or "
+          "another number of ranks: 4)",
+          { "parallel.data=1", "parallel.data=auto" } },
+        { 8,
+          { "parallel.pipeline=3" },
+          "x.json: parallel.data x parallel.pipeline x parallel.tensor = auto x 3 x 1 does not make 8 ranks (fits: 2 x 4 x 1, 4 x "
+          "2 x 1, 1 x 4 x 2, 8 x 1 x 1, or another number of ranks: 3)",
+          { "parallel.pipeline=2", "parallel.pipeline=4" } });
+}
+
+static void one_degree_may_be_auto(void **state)
+{
+    (void)state;
+    CHECK(
+        RUNS(8, "parallel.pipeline=2"), RUNS(8, "parallel.data=2", "parallel.pipeline=auto"),
+        RUNS(8, "parallel.data=4", "parallel.tensor=auto"), RUNS(1, "parallel.data=auto"),
+        { 8,
+          { "parallel.pipeline=auto" },
+          "x.json: more than one of parallel.data, parallel.pipeline and parallel.tensor is \"auto\", which is what parallel.data "
+          "is by default (fits: numbers for all but one)",
+          { "parallel.data=2" } });
+    struct config c;
+    const char *const sets[] = { "parallel.data=2", "parallel.pipeline=auto", "parallel.tensor=2" };
+    assert_int_equal(config_parse(&c, "x.json", "{}", ".", sets, 3), STATUS_OK);
+    assert_int_equal(config_settle(&c, 16), STATUS_OK);
+    assert_int_equal(c.parallel.pipeline, 4);
+    config_free(&c);
+}
+
+static void every_replica_gets_a_micro_batch_and_nothing_has_to_divide(void **state)
+{
+    (void)state;
+    CHECK(RUNS(8, "batch.global=9", "batch.micro=4", "parallel.data=2", "parallel.pipeline=4"),
+          RUNS(8, "batch.global=50", "batch.micro=3"),
+          { 8,
+            { "batch.global=9", "batch.micro=2" },
+            "x.json: batch.global = 9 in micro-batches of batch.micro = 2 makes 5, which is less than one for each of "
+            "parallel.data = "
+            "8 replicas (fits: batch.global = 15, batch.micro = 1, parallel.data = 5)",
+            { "batch.global=15", "batch.micro=1" } },
+          { 4,
+            { "batch.global=8", "batch.micro=8", "parallel.pipeline=4", "parallel.schedule.name=chimera" },
+            "x.json: batch.global = 8 in micro-batches of batch.micro = 8 makes 1, which is less than one for each of "
+            "parallel.data = "
+            "1 replicas and directions (fits: batch.global = 9, batch.micro = 7)",
+            { "batch.global=9", "batch.micro=7" } });
+}
+
+static void stages_share_the_repeated_layers_equally(void **state)
+{
+    (void)state;
+    CHECK(
+        { 8,
+          { "model.layers=7", "parallel.pipeline=4" },
+          "x.json: model.layers = 7 makes 7 layers to share, which 4 stages x 1 chunk cannot share equally (fits: model.layers = 4 "
+          "or 8)",
+          { "model.layers=4", "model.layers=8" } },
+        { 2,
+          { "parallel.pipeline=2", "parallel.schedule.name=interleaved", "parallel.schedule.chunks=4" },
+          "x.json: model.layers = 4 makes 4 layers to share, which 2 stages x 4 chunks cannot share equally (fits: model.layers = "
+          "8)",
+          { "model.layers=8", "parallel.schedule.chunks=2" } },
+        { 6,
+          { "model.name=mlp", "model.layers=3", "parallel.pipeline=3" }, /* three hidden layers and the last */
+          "x.json: model.layers = 3 makes 4 layers to share, which 3 stages x 1 chunk cannot share equally (fits: model.layers = 2 "
+          "or 5)",
+          { "model.layers=2", "model.layers=5" } },
+        RUNS(4, "parallel.pipeline=4", "parallel.schedule.name=chimera")); /* two copies: four pieces, not eight */
+}
+
+static void schedules_refuse_what_they_cannot_do(void **state)
+{
+    (void)state;
+    CHECK({ 4,
+            { "batch.global=7", "batch.micro=1", "parallel.pipeline=2", "parallel.schedule.name=interleaved" },
+            "x.json: parallel.schedule.name = \"interleaved\" with parallel.pipeline = 2: 3 micro-batches do not make groups of 2 "
+            "stages (fits: 2 or 4)", /* of the second replica: the first has four */
+            { "batch.global=8", "parallel.schedule.name=1f1b" } },
+          { 3,
+            { "model.layers=3", "parallel.pipeline=3", "parallel.schedule.name=chimera" },
+            "x.json: parallel.schedule.name = \"chimera\" with parallel.pipeline = 3: 3 stages are not even (fits: 2 or 4)",
+            { "parallel.schedule.name=gpipe" } },
+          { 2,
+            { "parallel.pipeline=2", "parallel.recompute=true", "parallel.schedule.name=zb-h1" },
+            "x.json: parallel.schedule.name = \"zb-h1\" with parallel.pipeline = 2: its warm-up and its delays are counted without "
+            "recomputation (fits: no recompute, or 1f1b)",
+            { "parallel.recompute=false", "parallel.schedule.name=1f1b" } });
+}
+
+static void what_needs_a_tensor_axis_or_does_not_go_with_one_says_so(void **state)
+{
+    (void)state;
+    CHECK({ 2,
+            { "parallel.sequence=true" },
+            "x.json: parallel.sequence = true, but with parallel.tensor = 1 no rank shares a sequence with another (fits: "
+            "parallel.tensor = 2 or more)",
+            { "parallel.tensor=2" } },
+          { 2,
+            { "parallel.pipeline=2", "exchange.progress=thread" },
+            "x.json: exchange.progress = \"thread\" cannot go with parallel.pipeline = 2 x parallel.tensor = 1, whose messages the "
+            "computing rank itself sends meanwhile (fits: poll, none)",
+            { "exchange.progress=poll", "exchange.progress=none", "parallel.pipeline=1" } });
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_layout_that_does_not_make_the_ranks_lists_the_nearest_that_run),
+        cmocka_unit_test(one_degree_may_be_auto),
+        cmocka_unit_test(every_replica_gets_a_micro_batch_and_nothing_has_to_divide),
+        cmocka_unit_test(stages_share_the_repeated_layers_equally),
+        cmocka_unit_test(schedules_refuse_what_they_cannot_do),
+        cmocka_unit_test(what_needs_a_tensor_axis_or_does_not_go_with_one_says_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
