@@ -1,5 +1,5 @@
-/* The exchange of gradients along the data axis: micro-batches are added up, buckets travel while the backward pass goes on, and
- * every rank ends with the same sum.
+/* The exchange of gradients between replicas of a part of the model: micro-batches are added up, buckets travel while the backward
+ * pass goes on, and the optimizer finds the sum of what it has to update.
  *
  * One of three ways, by the config:
  *   fast      every rank adds its micro-batches, an allreduce adds the ranks                         (exchange.reduction fast)
@@ -8,10 +8,19 @@
  *   coded     every rank sends a compressed gradient to all and all add the decoded codes;           (exchange.compressor)
  *             with error feedback, what the code left out is added to the next step's gradient:
  *                 a = g + e;  send code(a);  e = a - decode(code(a))
- * Error feedback in gradient units: Seide et al. 2014; Stich, Cordonnier, Jaggi 2018.
+ * and, fast or ordered, in one of four stages (parallel.zero), n parameters on p replicas, m micro-batches each:
+ *                    exchange                                     gradients kept   optimizer state   parameters kept
+ *   0   allreduce                                                       n               all                n
+ *   1   reduce-scatter, allgather of parameters                         n               1/p                n
+ *   2   m reduce-scatters, allgather of parameters                     n/p              1/p                n
+ *   3   m reduce-scatters, 2m allgathers of parameters                 n/p              1/p               n/p
+ * A reduce-scatter or an allgather sends (p-1)/p n floats, half of an allreduce. Stages 1, 2 and 3 give the bits of stage 0 where
+ * the additions are the same: ordered always, fast with one micro-batch per replica, and stage 1 always. (With more, stages 2 and 3
+ * add replicas before micro-batches, because no rank could keep the sum of its own micro-batches.)
  *
- * Buckets cover the parameters from the last to the first, as the backward pass completes them (Li et al. 2020, PyTorch
- * Distributed).
+ * Buckets cover the parameters from the last to the first, as the backward pass completes them.
+ * Sources: buckets Li et al. 2020, PyTorch Distributed; error feedback in gradient units Seide et al. 2014, Stich, Cordonnier,
+ * Jaggi 2018; stages Rajbhandari et al. 2020, ZeRO.
  */
 #ifndef DMLBENCH_BENCH_GRADIENT_H
 #define DMLBENCH_BENCH_GRADIENT_H
@@ -22,42 +31,88 @@
 
 struct gradient;
 
-/* What the exchange of n floats keeps in memory and sends, known before anything is allocated. */
-struct gradient_plan {
-    const char *op, *algorithm; /* "allreduce" by "ring", "ordered", ...; "allgather" of codes by "ring" */
-    int buckets;
-    double sums_B, error_B, codes_B; /* per rank */
-    double logical_B;                /* of one step: the vector, or one rank's codes */
-    double sent_B;                   /* of one step by this rank, by formula; NaN: unknown */
+/* What a layer reads: its own parameters, and a matrix that it shares with another layer (n = 0: none). */
+struct gradient_layer {
+    struct range own, shared;
 };
-struct gradient_plan gradient_plan(const struct config *c, size_t n, int64_t leaves, int rank, int ranks);
 
-/* Local. n floats, `leaves` micro-batches in the global batch, of which this rank computes the block block_start(leaves, ranks,
- * rank) ... */
-status gradient_open(struct gradient **g, struct engine *e, const struct config *c, size_t n, int64_t leaves, int rank, int ranks);
+/* What is exchanged. Pointers are the caller's and read by the call only. */
+struct gradient_shape {
+    size_t n;
+    int64_t leaves;        /* micro-batches of the global batch */
+    const int64_t *starts; /* [replicas + 1]: replica r owns leaves starts[r] .. starts[r + 1] - 1, at least one; NULL: blocks */
+    uint32_t part;         /* tells the random streams of different parts' compressors apart */
+    const struct gradient_layer *layers; /* [layer_count] in order, for gradient_plan only; NULL: one layer of all */
+    int layer_count;
+};
+
+/* Pure. NULL, or why parallel.zero cannot be done so, a part of a sentence with what would fit; valid until the next call. */
+const char *gradient_refuses(const struct config *c, int replicas, int64_t leaves);
+
+/* Pure. The i-th micro-batch of replica `rank`: of its own range; but dealt round by turns, leaf i p + rank, for the tree of stages
+ * 2 and 3, where the i-th micro-batches of all replicas must be one node. */
+int64_t gradient_own_leaf(const struct config *c, const struct gradient_shape *shape, int rank, int ranks, int64_t i);
+
+/* What the exchange keeps in memory and sends, known before anything is allocated. */
+struct gradient_plan {
+    const char *op, *algorithm; /* "allreduce" by "ring", "ordered", ...; "allgather" of codes by "ring"; "reduce-scatter" */
+    int buckets;
+    size_t state_floats; /* of each of the optimizer's arrays: the parameters that this rank updates */
+    /* Per rank. Stages 2 and 3: also what is there for a while, at its most, when layers are held one after the other. */
+    double params_B, sums_B, error_B, codes_B;
+    double logical_B;         /* of one step: the vector, or one rank's codes */
+    double sent_B;            /* of one step by this rank, by formula, for gradients; NaN: unknown */
+    double parameters_sent_B; /* ... and for parameters; stage 3: when the next layer is held before this one is released */
+};
+struct gradient_plan gradient_plan(const struct config *c, const struct gradient_shape *shape, int rank, int ranks);
+
+/* Local. Over the ranks of e. params[n], of pages.h, is the caller's; parameters come to it by gradient_adopt. */
+status gradient_open(struct gradient **g, struct engine *e, const struct config *c, const struct gradient_shape *shape,
+                     float *params);
 void gradient_close(struct gradient *g);
+/* Local. params[at, at + n) has its initial values. Stage 3 keeps what is this rank's own and drops the rest. */
+void gradient_adopt(struct gradient *g, struct range range);
+size_t gradient_state_floats(const struct gradient *g);
 
-/* One step, all local but gradient_wait:
- *   begin; for every micro-batch { buffer: where the layers add to; then done, or for the last one ready ... ready(0) }
- *   for every bucket b { wait(b): the sum is complete } */
-void gradient_begin(struct gradient *g);
-float *gradient_buffer(struct gradient *g);
-void gradient_done(struct gradient *g);
-/* Everything from offset `from` on is complete: starts the buckets that lie there (all of them at from = 0 when exchange.overlap is
- * off). */
-void gradient_ready(struct gradient *g, size_t from, int64_t step, struct stopwatch *w);
+/* One step:
+ *   begin; for every own micro-batch { leaf; ready ... ready(0) }
+ *   for every bucket b { wait(b); update its pieces; publish(b) }; finish
+ * leaf and ready may wait for buckets that are on their way in stages 2 and 3; hold, wait and finish are collective. */
+void gradient_begin(struct gradient *g, int64_t step);
+/* Begins a micro-batch, own leaves in ascending or in descending order; returns where the layers add to, [n]. */
+float *gradient_leaf(struct gradient *g, int64_t leaf, struct stopwatch *w);
+/* Everything of this leaf from offset `from` on is complete; from = 0 ends it. Starts the buckets that lie there if this is the
+ * last leaf, or any leaf in stages 2 and 3. (All of them at the end when exchange.overlap is off; stages 2 and 3 then wait for
+ * each.) */
+void gradient_ready(struct gradient *g, size_t from, struct stopwatch *w);
 /* Makes progress, if polling is what the config asks for. */
 void gradient_poll(struct gradient *g);
 
-struct bucket_range {
-    size_t at, n;
-};
 int gradient_buckets(const struct gradient *g);
-/* Collective. Bucket b's place; its sum is in gradient_sum() from then on. */
-struct bucket_range gradient_wait(struct gradient *g, int b, struct stopwatch *w);
-const float *gradient_sum(const struct gradient *g);
+/* Returns bucket b's place, when its sum is there. */
+struct range gradient_wait(struct gradient *g, int b, struct stopwatch *w);
 
-/* Collective. Seconds that the exchange alone takes: all buckets started at once, nothing computed. Overwrites the sums. */
+/* What this rank updates in bucket b: all of it, in one piece, or with ZeRO its own pieces. */
+struct gradient_piece {
+    size_t at, n;     /* of the parameters */
+    float *params;    /* [n] */
+    const float *sum; /* [n] the gradient */
+    size_t state_at;  /* where its optimizer state begins, in arrays of gradient_state_floats */
+};
+size_t gradient_pieces(const struct gradient *g, int b);
+struct gradient_piece gradient_piece(const struct gradient *g, int b, size_t i);
+
+/* Bucket b's pieces are updated: they are sent to the others. finish returns when all parameters are whole (stage 3: need not be).
+ */
+void gradient_publish(struct gradient *g, int b);
+void gradient_finish(struct gradient *g, struct stopwatch *w);
+
+/* Parameters [at, at + n) become present, and need not be any longer; any number of times, as long as each hold has its release.
+ * For stage 3; in the others they always are. */
+void gradient_hold(struct gradient *g, struct range range, struct stopwatch *w);
+void gradient_release(struct gradient *g, struct range range);
+
+/* Collective. Seconds that a step's exchange alone takes, nothing computed. Overwrites the sums. */
 double gradient_alone_s(struct gradient *g, struct fabric *clock);
 
 #endif

@@ -20,6 +20,11 @@ struct round {
     bool add; /* received floats are added to the vector; else they replace */
 };
 
+/* Floats [at, at + n) of a vector. */
+struct range {
+    size_t at, n;
+};
+
 struct allreduce {
     struct member member;
     /* Why p ranks or n floats cannot be summed by this member; NULL: they can. OPTIONAL. */
@@ -34,6 +39,12 @@ struct allreduce {
     void (*round)(int p, int rank, size_t n, int i, struct round *out);
     /* Floats that `rank` sends, by the algorithm's closed formula (not by playing the rounds); NULL: unknown. */
     uint64_t (*sent_floats)(int p, int rank, size_t n);
+    /* An allreduce that is a reduce-scatter followed by an allgather: after so many rounds every rank has the sum of what it owns,
+     * and has sent so many floats; the rounds that are left spread what is owned. What the ranks own covers the vector once. All
+     * three OPTIONAL; NULL: the algorithm has no such moment. */
+    int (*scatter_rounds)(int p);
+    struct range (*owned)(int p, int rank, size_t n);
+    uint64_t (*scatter_sent_floats)(int p, int rank, size_t n);
 };
 
 extern const struct allreduce allreduce_ring, allreduce_doubling, allreduce_halving, allreduce_tree, allreduce_mpi;

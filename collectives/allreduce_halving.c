@@ -67,6 +67,23 @@ static uint64_t sent_floats(int p, int rank, size_t n)
     return sent + fold_sent_floats(p, rank, n);
 }
 
+/* The folding round comes first, and the one that gives the sum back to the folded ranks last: they own nothing. */
+static int scatter_rounds(int p)
+{
+    return fold_levels(p) + (p != fold_ranks(p));
+}
+
+static struct range owned(int p, int rank, size_t n)
+{
+    const int q = fold_ranks(p);
+    return rank < q ? (struct range){ block_start(n, q, rank), block_length(n, q, rank) } : (struct range){ n, 0 };
+}
+
+static uint64_t scatter_sent_floats(int p, int rank, size_t n)
+{
+    return n - owned(p, rank, n).n;
+}
+
 const struct allreduce allreduce_halving = {
     .member = { .name = "halving",
                 .help = "recursive halving, then doubling; the ring's volume at logarithmic latency when ranks are a power of two",
@@ -75,4 +92,7 @@ const struct allreduce allreduce_halving = {
     .blocks = blocks,
     .round = play,
     .sent_floats = sent_floats,
+    .scatter_rounds = scatter_rounds,
+    .owned = owned,
+    .scatter_sent_floats = scatter_sent_floats,
 };

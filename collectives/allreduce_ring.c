@@ -43,6 +43,22 @@ static uint64_t sent_floats(int p, int rank, size_t n)
     return p == 1 ? 0 : 2 * n - block_length(n, p, (rank + 1) % p) - block_length(n, p, (rank + 2) % p);
 }
 
+static int scatter_rounds(int p)
+{
+    return p - 1;
+}
+
+static struct range owned(int p, int rank, size_t n)
+{
+    const int block = (rank + 1) % p;
+    return (struct range){ block_start(n, p, block), block_length(n, p, block) };
+}
+
+static uint64_t scatter_sent_floats(int p, int rank, size_t n)
+{
+    return n - block_length(n, p, (rank + 1) % p);
+}
+
 const struct allreduce allreduce_ring = {
     .member = { .name = "ring",
                 .help = "each block goes round once to be summed and once to be known; least volume, latency linear in ranks",
@@ -51,4 +67,7 @@ const struct allreduce allreduce_ring = {
     .blocks = blocks,
     .round = play,
     .sent_floats = sent_floats,
+    .scatter_rounds = scatter_rounds,
+    .owned = owned,
+    .scatter_sent_floats = scatter_sent_floats,
 };

@@ -323,6 +323,25 @@ uint64_t operation_sent_elements(const struct operation *op)
     return (op->segments - 1) * op->sent_elements(op, op->segment_n) + op->sent_elements(op, last);
 }
 
+size_t operation_pieces(const struct operation *op)
+{
+    return op->segments ? op->segments : 1; /* one rank has no rounds and owns all */
+}
+
+struct range operation_piece(const struct operation *op, size_t i)
+{
+    const size_t at = i * op->segment_n, n = i + 1 < operation_pieces(op) ? op->segment_n : op->n - at;
+    struct range own = op->owned ? op->owned(op, n) : (struct range){ 0, n };
+    own.at += at;
+    return own;
+}
+
+size_t operation_owned_elements(const struct operation *op)
+{
+    const size_t last = operation_pieces(op) - 1;
+    return last * operation_piece(op, 0).n + operation_piece(op, last).n;
+}
+
 status engine_plan(struct engine *e, const struct operation *planned, size_t bytes, struct operation **out)
 {
     struct operation *op = malloc(bytes);

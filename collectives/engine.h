@@ -22,18 +22,32 @@ struct operation; /* planned once, started every step */
  * One engine per fabric. With progress thread, a rank makes no MPI calls beside the engine's while an operation is in flight. */
 status engine_open(struct engine **e, struct fabric *f, enum progress progress, size_t segment_B);
 void engine_close(struct engine *e); /* also frees the operations planned on it; none may be in flight */
+const struct fabric *engine_fabric(const struct engine *e);
+
+/* A sum over ranks, or one of the two parts that some algorithms have; the two, one after the other, give the bits of the whole.
+ *   reduce-scatter  leaves the sum in this rank's own pieces of x; the rest of x is undefined
+ *   allgather       own pieces of x -> all of x, on every rank */
+enum sum_part { SUM_ALLREDUCE, SUM_REDUCE_SCATTER, SUM_ALLGATHER };
 
 /* Local; plan an operation over the fabric's ranks, while none is in flight.
  * sum:      x[n] summed over all ranks in place by `algorithm`.
+ * part:     a part of that sum, the vector cut in the same way.
  * gather:   every rank's code, `bytes` each: codes[ranks * bytes] in rank order, the own code already in its place. Ring.
  * ordered:  x[n] summed in a fixed tree over leaves, whatever the number of ranks (see ordered.h). */
 status engine_plan_sum(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
                        struct operation **op);
+status engine_plan_part(struct engine *e, enum sum_part part, const struct allreduce *algorithm, enum purpose purpose, float *x,
+                        size_t n, struct operation **op);
 status engine_plan_gather(struct engine *e, enum purpose purpose, unsigned char *codes, size_t bytes, struct operation **op);
 
-/* Pure. Floats that `rank` of p sends in one sum of n floats cut as by an engine of this segment_B; 0 where the algorithm has no
- * formula. */
-uint64_t engine_sent_floats(const struct allreduce *a, size_t segment_B, int p, int rank, size_t n);
+/* Pure. Floats that `rank` of p sends in one (part of a) sum of n floats cut as by an engine of this segment_B; 0 where the
+ * algorithm has no formula. And floats of its own pieces, where the algorithm has two parts. */
+uint64_t engine_sent_floats(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n);
+size_t engine_owned_floats(const struct allreduce *a, size_t segment_B, int p, int rank, size_t n);
+
+/* Pure. This rank's own pieces of an operation's vector, one for each segment, in order; all but the last are equally long. */
+size_t operation_pieces(const struct operation *op);
+struct range operation_piece(const struct operation *op, size_t i);
 
 /* Local; begin an operation. Every rank starts the same operations in the same order. */
 void engine_start(struct engine *e, struct operation *op);

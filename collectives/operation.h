@@ -39,6 +39,7 @@ struct operation {
     void (*local)(const struct operation *op, const struct segment *segment);
     size_t workspace_B; /* that step and local use; LANDING_ADD uses it, too, so an operation does either */
     uint64_t (*sent_elements)(const struct operation *op, size_t n); /* by formula, for a segment of n; NULL: unknown */
+    struct range (*owned)(const struct operation *op, size_t n);     /* of a segment of n, by this rank; NULL: all of it */
     uint64_t logical_B;
     void *storage; /* malloced; freed with the operation */
 
@@ -52,11 +53,12 @@ struct operation {
 void operation_cut(struct operation *op);
 /* Pure. Elements that this rank sends in all segments, by formula; 0 where unknown. */
 uint64_t operation_sent_elements(const struct operation *op);
+/* Pure. Elements in all of this rank's own pieces. */
+size_t operation_owned_elements(const struct operation *op);
 
 /* Local. Keeps a copy of the struct of `bytes` bytes that begins with *planned. On failure its storage is still the caller's. */
 status engine_plan(struct engine *e, const struct operation *planned, size_t bytes, struct operation **op);
 
-const struct fabric *engine_fabric(const struct engine *e);
 size_t engine_segment_B(const struct engine *e);
 
 #endif

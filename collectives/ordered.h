@@ -17,31 +17,40 @@ struct tree_node {
     int64_t index;
 };
 
-/* Partial sums from the left; entry i of the stack belongs to the caller's buffer i. */
+/* Who owns the leaves: rank r those from starts[r] to starts[r + 1] - 1. starts NULL: blocks as equal as possible (block_start). */
+struct leaf_owners {
+    int64_t leaves;
+    const int64_t *starts;
+};
+int64_t leaf_start(const struct leaf_owners *o, int p, int rank);
+
+/* Partial sums of neighbouring nodes; entry i of the stack belongs to the caller's buffer i. */
 struct tree_stack {
     int64_t leaves; /* M */
     int depth;
     struct tree_node node[TREE_DEPTH_MAX];
 };
 
-/* Pure. Pushes the node that follows the stack's last one; returns how many merges it causes: the caller then adds, that many
- * times, the top buffer into the one below it (buffer[depth] += into buffer[depth-1], depth falling). */
+/* Pure. Pushes the neighbour of the stack's last node: always the right one, or always the left one (the sum of two floats does not
+ * depend on which comes first). Returns how many merges it causes: the caller then adds, that many times, the top buffer into the
+ * one below it (buffer[depth] += into buffer[depth-1], depth falling). */
 int tree_push(struct tree_stack *s, struct tree_node node);
 
 /* Pure. The nodes to which the leaves [first, first + count) fold, left to right; returns their number (<= TREE_DEPTH_MAX). */
 int tree_cover(int64_t leaves, int64_t first, int64_t count, struct tree_node *nodes);
 
-/* Most buffers that folding `count` leaves from `first` on needs at a time. */
+/* Most buffers that folding `count` leaves from `first` on, or back to `first`, needs at a time. */
 int tree_buffers(int64_t leaves, int64_t first, int64_t count);
 
-/* Local; plans the sum over ranks. Rank r owns the leaves block_start(M,p,r) .. + block_length(M,p,r).
- * partial[i]  [n] the sum of the i-th node of tree_cover of this rank's leaves
- * x           [n] receives the total, the same bits on every rank; may be partial[0]
+/* Local; plans the sum over ranks, or a part of it.
+ * partial[i]  [n] the sum of the i-th node of tree_cover of this rank's leaves (none for an allgather: partial may be NULL)
+ * x           [n] receives the total, the same bits on every rank; may be partial[0]. Rank r owns block r of each segment.
  * Every rank sends, for each of its K nodes, the blocks of the others (K (n - n/p) floats), adds what belongs to its own block in
- * the order of the tree, and passes the finished blocks round a ring (n - n/p floats). */
-status engine_plan_ordered(struct engine *e, enum purpose purpose, const float *const *partial, float *x, size_t n, int64_t leaves,
-                           struct operation **op);
-/* Pure. Floats that `rank` of p sends in it, by formula, cut as by an engine of this segment_B. */
-uint64_t ordered_sent_floats(size_t segment_B, int p, int rank, size_t n, int64_t leaves);
+ * the order of the tree (the reduce-scatter), and passes the finished blocks round a ring (n - n/p floats, the allgather). */
+status engine_plan_ordered(struct engine *e, enum sum_part part, enum purpose purpose, const float *const *partial, float *x,
+                           size_t n, const struct leaf_owners *owners, struct operation **op);
+/* Pure. Floats that `rank` of p sends in it, by formula, cut as by an engine of this segment_B; and floats of its own pieces. */
+uint64_t ordered_sent_floats(enum sum_part part, size_t segment_B, int p, int rank, size_t n, const struct leaf_owners *owners);
+size_t ordered_owned_floats(size_t segment_B, int p, int rank, size_t n);
 
 #endif

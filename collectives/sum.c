@@ -1,10 +1,12 @@
-/* Allreduce as an operation: the algorithm's rounds on each segment of the vector. */
+/* Allreduce as an operation: the algorithm's rounds on each segment of the vector; of a reduce-scatter the first of them, of an
+ * allgather the rest. */
 #include "collectives/operation.h"
 
 struct sum {
     struct operation op; /* first: the engine knows only this */
     const struct allreduce *algorithm;
-    int p, rank;
+    enum sum_part part;
+    int p, rank, first_round;
     float *x;
 };
 
@@ -12,7 +14,7 @@ static void sum_step(const struct operation *op, const struct segment *segment, 
 {
     const struct sum *s = (const struct sum *)op;
     struct round r;
-    s->algorithm->round(s->p, s->rank, segment->n, i, &r);
+    s->algorithm->round(s->p, s->rank, segment->n, s->first_round + i, &r);
     *out = (struct step){
         .to = r.to,
         .from = r.from,
@@ -36,45 +38,72 @@ static void library_step(const struct operation *op, const struct segment *segme
 static uint64_t sum_sent(const struct operation *op, size_t n)
 {
     const struct sum *s = (const struct sum *)op;
-    return s->algorithm->sent_floats(s->p, s->rank, n);
+    const struct allreduce *a = s->algorithm;
+    const uint64_t scattering = s->part == SUM_ALLREDUCE ? 0 : a->scatter_sent_floats(s->p, s->rank, n);
+    return s->part == SUM_REDUCE_SCATTER ? scattering : a->sent_floats(s->p, s->rank, n) - scattering;
 }
 
-static struct sum sum_of(const struct allreduce *a, size_t segment_B, int p, int rank, float *x, size_t n)
+static struct range sum_owned(const struct operation *op, size_t n)
 {
-    size_t blocks = a->blocks ? (size_t)a->blocks(p) : 1;
+    const struct sum *s = (const struct sum *)op;
+    return s->algorithm->owned(s->p, s->rank, n);
+}
+
+static struct sum sum_of(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, float *x, size_t n)
+{
+    const size_t blocks = a->blocks ? (size_t)a->blocks(p) : 1;
+    const int rounds = a->rounds ? a->rounds(p) : p > 1, scattering = part == SUM_ALLREDUCE ? 0 : a->scatter_rounds(p);
     return (struct sum){
         .op = { .n = n,
                 .element_B = sizeof(float),
                 .segment_n = a->rounds ? segment_B / sizeof(float) * blocks : n,
-                .rounds = a->rounds ? a->rounds(p) : p > 1,
+                .rounds = part == SUM_REDUCE_SCATTER ? scattering : rounds - scattering,
                 .step = a->rounds ? sum_step : library_step,
                 .sent_elements = a->sent_floats ? sum_sent : NULL,
+                .owned = a->owned ? sum_owned : NULL,
                 .logical_B = n * sizeof(float) },
         .algorithm = a,
+        .part = part,
         .p = p,
         .rank = rank,
+        .first_round = part == SUM_ALLGATHER ? scattering : 0,
         .x = x,
     };
 }
 
-uint64_t engine_sent_floats(const struct allreduce *a, size_t segment_B, int p, int rank, size_t n)
+uint64_t engine_sent_floats(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n)
 {
-    struct sum s = sum_of(a, segment_B, p, rank, NULL, n);
+    struct sum s = sum_of(a, part, segment_B, p, rank, NULL, n);
     operation_cut(&s.op);
     return operation_sent_elements(&s.op);
 }
 
-status engine_plan_sum(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
-                       struct operation **op)
+size_t engine_owned_floats(const struct allreduce *a, size_t segment_B, int p, int rank, size_t n)
+{
+    struct sum s = sum_of(a, SUM_REDUCE_SCATTER, segment_B, p, rank, NULL, n);
+    operation_cut(&s.op);
+    return operation_owned_elements(&s.op);
+}
+
+status engine_plan_part(struct engine *e, enum sum_part part, const struct allreduce *algorithm, enum purpose purpose, float *x,
+                        size_t n, struct operation **op)
 {
     const struct fabric *f = engine_fabric(e);
     const char *why = algorithm->refuses ? algorithm->refuses(f->ranks, n) : NULL;
     if (!why && !algorithm->rounds && !f->ops->start_sum)
         why = "the fabric has no allreduce of its own";
+    if (!why && part != SUM_ALLREDUCE && !algorithm->scatter_rounds)
+        why = "it is not a reduce-scatter followed by an allgather";
     if (why)
         return status_fail(STATUS_USAGE, "allreduce \"%s\" cannot sum %zu floats over %d ranks: %s", algorithm->member.name, n,
                            f->ranks, why);
-    struct sum s = sum_of(algorithm, engine_segment_B(e), f->ranks, f->rank, x, n);
+    struct sum s = sum_of(algorithm, part, engine_segment_B(e), f->ranks, f->rank, x, n);
     s.op.purpose = purpose;
     return engine_plan(e, &s.op, sizeof s, op);
+}
+
+status engine_plan_sum(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
+                       struct operation **op)
+{
+    return engine_plan_part(e, SUM_ALLREDUCE, algorithm, purpose, x, n, op);
 }

@@ -197,7 +197,7 @@ static void check_engine(const struct allreduce *a, enum progress progress, size
         assert_on_all_ranks(row->wire_B_predicted == row->wire_B_counted);
         assert_on_all_ranks(row->calls == (purpose == PURPOSE_LOSS ? 1 : purpose == PURPOSE_GRADIENT ? VECTORS - 1 : 0) * REPEATS);
     }
-    uint64_t before_run = engine_sent_floats(a, segment_B, job.ranks, job.rank, n);
+    uint64_t before_run = engine_sent_floats(a, SUM_ALLREDUCE, segment_B, job.ranks, job.rank, n);
     assert_on_all_ranks(f.ledger.rows[PURPOSE_LOSS].wire_B_predicted == REPEATS * before_run * sizeof(float));
     assert_on_all_ranks(f.ledger.rows[PURPOSE_LOSS].logical_B == REPEATS * n * sizeof(float));
     engine_close(e);

@@ -1,0 +1,276 @@
+/* What is known about an exchange before anything is allocated. Letters: n floats, p ranks, m micro-batches of a rank. */
+#include <math.h>
+#include <string.h>
+
+#include "bench/gradient_parts.h"
+
+/* ---- what the config asks for ------------------------------------------------------------------------------------------------ */
+
+enum way way_of(const struct config *c)
+{
+    if (strcmp(c->exchange.compressor.name, "none"))
+        return CODED;
+    return strcmp(c->exchange.reduction, "tree") ? FAST : ORDERED;
+}
+
+bool exchanges_leaves(const struct config *c)
+{
+    return c->parallel.zero >= 2;
+}
+
+int buckets_in_flight(const struct config *c)
+{
+    return c->exchange.overlap ? 2 : 0;
+}
+
+static const char *algorithm_refuses(const struct config *c, char *why, size_t room)
+{
+    if (way_of(c) != FAST || allreduce_find(c->exchange.allreduce)->scatter_rounds)
+        return NULL;
+    char fits[128] = "";
+    for (size_t i = 0; allreduces[i]; i++)
+        if (allreduces[i]->scatter_rounds)
+            snprintf(fits + strlen(fits), sizeof fits - strlen(fits), "%s%s", *fits ? ", " : "", allreduces[i]->member.name);
+    snprintf(why, room,
+             "parallel.zero = %lld needs an allreduce that scatters before it gathers, and exchange.allreduce = \"%s\" "
+             "does not (fits: %s)",
+             (long long)c->parallel.zero, c->exchange.allreduce, fits);
+    return why;
+}
+
+static const char *leaves_refuse(const struct config *c, int replicas, int64_t leaves, char *why, size_t room)
+{
+    if (leaves % replicas)
+        snprintf(why, room,
+                 "parallel.zero = %lld exchanges every micro-batch, and %lld of them are not shared equally by %d "
+                 "replicas (fits: a multiple of %d)",
+                 (long long)c->parallel.zero, (long long)leaves, replicas, replicas);
+    else if (way_of(c) == ORDERED && (replicas & (replicas - 1)))
+        snprintf(why, room,
+                 "parallel.zero = %lld with exchange.reduction = \"tree\" adds the replicas' micro-batches as one node of "
+                 "the tree, which %d replicas do not make (fits: a power of two)",
+                 (long long)c->parallel.zero, replicas);
+    else
+        return NULL;
+    return why;
+}
+
+const char *gradient_refuses(const struct config *c, int replicas, int64_t leaves)
+{
+    static char why[256];
+    const char *algorithm = algorithm_refuses(c, why, sizeof why);
+    if (c->parallel.zero == 0)
+        return NULL;
+    if (way_of(c) == CODED) {
+        snprintf(why, sizeof why,
+                 "parallel.zero = %lld gives each rank the sum of a piece, and codes of exchange.compressor = \"%s\" "
+                 "cannot be added (fits: \"none\")",
+                 (long long)c->parallel.zero, c->exchange.compressor.name);
+        return why;
+    }
+    if (algorithm || !exchanges_leaves(c))
+        return algorithm;
+    if (c->parallel.pipeline > 1) {
+        snprintf(why, sizeof why,
+                 "parallel.zero = %lld would exchange each of the micro-batches that keep the %lld stages of a pipeline "
+                 "busy (fits: parallel.zero = 0 or 1)",
+                 (long long)c->parallel.zero, (long long)c->parallel.pipeline);
+        return why;
+    }
+    return leaves_refuse(c, replicas, leaves, why, sizeof why);
+}
+
+/* ---- leaves and buckets ------------------------------------------------------------------------------------------------------ */
+
+static struct leaf_owners owners_of(const struct gradient_shape *s)
+{
+    return (struct leaf_owners){ s->leaves, s->starts };
+}
+
+int64_t own_leaves(const struct gradient_shape *s, int rank, int ranks)
+{
+    const struct leaf_owners o = owners_of(s);
+    return leaf_start(&o, ranks, rank + 1) - leaf_start(&o, ranks, rank);
+}
+
+int64_t gradient_own_leaf(const struct config *c, const struct gradient_shape *s, int rank, int ranks, int64_t i)
+{
+    const struct leaf_owners o = owners_of(s);
+    return exchanges_leaves(c) && way_of(c) == ORDERED ? i * ranks + rank : leaf_start(&o, ranks, rank) + i;
+}
+
+struct leaf_owners exchanged_leaves(const struct config *c, const struct gradient_shape *s, int ranks)
+{
+    return exchanges_leaves(c) ? (struct leaf_owners){ ranks, NULL } : owners_of(s);
+}
+
+struct accumulator local_accumulator(const struct config *c, const struct gradient_shape *s, int rank, int ranks)
+{
+    const struct leaf_owners o = owners_of(s);
+    const bool tree = way_of(c) == ORDERED && !exchanges_leaves(c);
+    return accumulator_of(tree, s->n, s->leaves, leaf_start(&o, ranks, rank), own_leaves(s, rank, ranks));
+}
+
+struct accumulator own_accumulator(const struct config *c, const struct gradient_shape *s, size_t own_n, int ranks)
+{
+    const int64_t turns = s->leaves / ranks;
+    return accumulator_of(way_of(c) == ORDERED, own_n, turns, 0, turns);
+}
+
+static size_t bucket_floats(const struct config *c)
+{
+    return (size_t)c->exchange.bucket_B / sizeof(float);
+}
+
+int bucket_count(const struct config *c, size_t n)
+{
+    return (int)((n + bucket_floats(c) - 1) / bucket_floats(c));
+}
+
+struct range bucket_place(const struct config *c, size_t n, int b)
+{
+    const size_t size = bucket_floats(c), end = n - (size_t)b * size;
+    const size_t at = end > size ? end - size : 0;
+    return (struct range){ at, end - at };
+}
+
+/* ---- bytes ------------------------------------------------------------------------------------------------------------------- */
+
+/* Of one rank, for one bucket. */
+struct cost {
+    double sum_B, gather_B; /* sent: once for its gradients; once for its parameters */
+    size_t own_n;
+};
+
+static struct cost cost_of(const struct config *c, const struct gradient_shape *s, size_t n, int rank, int ranks)
+{
+    const size_t segment_B = (size_t)c->exchange.segment_B;
+    const enum sum_part part = c->parallel.zero ? SUM_REDUCE_SCATTER : SUM_ALLREDUCE;
+    const struct compressor *compressor = compressor_find(c->exchange.compressor.name);
+    const struct allreduce *a = allreduce_find(c->exchange.allreduce);
+    const struct leaf_owners o = exchanged_leaves(c, s, ranks);
+    struct cost cost = { .own_n = n };
+    switch (way_of(c)) {
+    case CODED:
+        cost.sum_B = (double)(ranks - 1) * (double)compressor->code_bytes(c->exchange.compressor.options, n);
+        break;
+    case ORDERED:
+        cost.sum_B = 4.0 * (double)ordered_sent_floats(part, segment_B, ranks, rank, n, &o);
+        if (c->parallel.zero) {
+            cost.gather_B = 4.0 * (double)ordered_sent_floats(SUM_ALLGATHER, segment_B, ranks, rank, n, &o);
+            cost.own_n = ordered_owned_floats(segment_B, ranks, rank, n);
+        }
+        break;
+    case FAST:
+        cost.sum_B = a->sent_floats ? 4.0 * (double)engine_sent_floats(a, part, segment_B, ranks, rank, n) : NAN;
+        if (c->parallel.zero) {
+            cost.gather_B = 4.0 * (double)engine_sent_floats(a, SUM_ALLGATHER, segment_B, ranks, rank, n);
+            cost.own_n = engine_owned_floats(a, segment_B, ranks, rank, n);
+        }
+        break;
+    }
+    return cost;
+}
+
+/* ---- stage 3: what is held, layer after layer, the next before the last is released -------------------------------------------
+ */
+
+static bool meet(struct range a, struct range b)
+{
+    return a.at < b.at + b.n && b.at < a.at + a.n;
+}
+
+/* Whether layer i needs something of a range; outside the model's layers, none does. */
+static bool layer_needs(const struct gradient_shape *s, int i, struct range r)
+{
+    if (!s->layers)
+        return i == 0;
+    return i >= 0 && i < s->layer_count && (meet(s->layers[i].own, r) || meet(s->layers[i].shared, r));
+}
+
+static int layer_count(const struct gradient_shape *s)
+{
+    return s->layers ? s->layer_count : 1;
+}
+
+/* How often a bucket is gathered in one pass over the layers, in either direction. */
+static int gathers(const struct gradient_shape *s, struct range bucket)
+{
+    int times = 0;
+    for (int i = 0; i < layer_count(s); i++)
+        times += layer_needs(s, i, bucket) && !layer_needs(s, i - 1, bucket);
+    return times;
+}
+
+/* Floats of the buckets that two layers in a row need, at most. */
+static size_t most_held(const struct config *c, const struct gradient_shape *s)
+{
+    size_t most = 0;
+    for (int i = 0; i < layer_count(s); i++) {
+        size_t held = 0;
+        for (int b = 0; b < bucket_count(c, s->n); b++) {
+            const struct range bucket = bucket_place(c, s->n, b);
+            if (layer_needs(s, i, bucket) || layer_needs(s, i + 1, bucket))
+                held += bucket.n;
+        }
+        most = held > most ? held : most;
+    }
+    return most;
+}
+
+/* Floats of gradients between the first that a layer is writing and the last whose bucket is still on its way, at most; and shared
+ * matrices, which are written from their last reader to their owner. */
+static size_t most_open(const struct config *c, const struct gradient_shape *s)
+{
+    size_t most = 0, shared = 0;
+    for (int i = layer_count(s) - 1; i >= 0; i--) {
+        const struct range own = s->layers ? s->layers[i].own : (struct range){ 0, s->n };
+        const int begun = (int)((s->n - own.at - own.n) / bucket_floats(c)), flying = buckets_in_flight(c);
+        const size_t end = s->n - (size_t)(begun > flying ? begun - flying : 0) * bucket_floats(c);
+        shared += s->layers ? s->layers[i].shared.n : 0;
+        most = end - own.at > most ? end - own.at : most;
+    }
+    return most + shared < s->n ? most + shared : s->n;
+}
+
+/* ---- the plan ---------------------------------------------------------------------------------------------------------------- */
+
+static void plan_memory(struct gradient_plan *plan, const struct config *c, const struct gradient_shape *s, int rank, int ranks)
+{
+    const double n = (double)s->n, own = (double)plan->state_floats;
+    plan->params_B = 4 * (c->parallel.zero < 3 ? n : own + (double)most_held(c, s));
+    plan->error_B = way_of(c) == CODED && c->exchange.error_feedback ? 4 * n : 0;
+    plan->codes_B = way_of(c) == CODED ? plan->logical_B * ranks : 0;
+    if (exchanges_leaves(c))
+        plan->sums_B = 4 * (own * own_accumulator(c, s, plan->state_floats, ranks).count + (double)most_open(c, s));
+    else
+        plan->sums_B = 4 * n * local_accumulator(c, s, rank, ranks).count;
+}
+
+struct gradient_plan gradient_plan(const struct config *c, const struct gradient_shape *s, int rank, int ranks)
+{
+    const enum way way = way_of(c);
+    const struct compressor *compressor = compressor_find(c->exchange.compressor.name);
+    const double m = exchanges_leaves(c) ? (double)(s->leaves / ranks) : 1;
+    struct gradient_plan plan = {
+        .op = way == CODED       ? "allgather"
+              : c->parallel.zero ? "reduce-scatter"
+                                 : "allreduce",
+        .algorithm = way == CODED     ? "ring"
+                     : way == ORDERED ? "ordered"
+                                      : c->exchange.allreduce,
+        .buckets = bucket_count(c, s->n),
+        .logical_B = way == CODED ? 0 : m * 4 * (double)s->n,
+    };
+    for (int b = 0; b < plan.buckets; b++) {
+        const struct range place = bucket_place(c, s->n, b);
+        const struct cost cost = cost_of(c, s, place.n, rank, ranks);
+        plan.sent_B += m * cost.sum_B;
+        plan.parameters_sent_B += c->parallel.zero == 3 ? 2 * m * gathers(s, place) * cost.gather_B : cost.gather_B;
+        plan.state_floats += cost.own_n;
+        if (way == CODED)
+            plan.logical_B += (double)compressor->code_bytes(c->exchange.compressor.options, place.n);
+    }
+    plan_memory(&plan, c, s, rank, ranks);
+    return plan;
+}
