@@ -96,7 +96,7 @@ struct range gradient_wait(struct gradient *g, int b, struct stopwatch *w);
 struct gradient_piece {
     size_t at, n;     /* of the parameters */
     float *params;    /* [n] */
-    const float *sum; /* [n] the gradient */
+    float *sum;      /* [n] the gradient */
     size_t state_at;  /* where its optimizer state begins, in arrays of gradient_state_floats */
 };
 size_t gradient_pieces(const struct gradient *g, int b);

@@ -55,6 +55,36 @@ static void play_round(struct play *play, int i)
     }
 }
 
+/* Each rank's bit says: added once. */
+static double addend(int rank, size_t k)
+{
+    return ldexp(1.0, rank) + (double)k * ldexp(1.0, RANKS_PLAYED + 1);
+}
+
+static double total(int p, size_t k)
+{
+    return ldexp(1.0, p) - 1 + p * (double)k * ldexp(1.0, RANKS_PLAYED + 1);
+}
+
+/* Between the two parts: own blocks are summed, cover the vector once, and the formula says what was sent so far. */
+static void check_scattered(const struct play *play)
+{
+    size_t owned = 0;
+    for (int r = 0; r < play->p; r++) {
+        const struct range own = play->a->owned(play->p, r, play->n);
+        for (size_t k = own.at; k < own.at + own.n; k++) {
+            assert_true(play->x[r][k] == total(play->p, k));
+            for (int other = 0; other < r; other++) {
+                const struct range theirs = play->a->owned(play->p, other, play->n);
+                assert_true(k < theirs.at || k >= theirs.at + theirs.n);
+            }
+        }
+        owned += own.n;
+        assert_int_equal(play->sent[r], play->a->scatter_sent_floats(play->p, r, play->n));
+    }
+    assert_int_equal(owned, play->n);
+}
+
 static void check_played(const struct allreduce *a, int p, size_t n)
 {
     struct play play = { .a = a, .p = p, .n = n };
@@ -63,13 +93,16 @@ static void check_played(const struct allreduce *a, int p, size_t n)
         assert_non_null(play.x[r]);
         play.before[r] = play.x[r] + n;
         for (size_t k = 0; k < n; k++)
-            play.x[r][k] = ldexp(1.0, r) + (double)k * ldexp(1.0, RANKS_PLAYED + 1); /* each rank's bit says: added once */
+            play.x[r][k] = addend(r, k);
     }
-    for (int i = 0; i < a->rounds(p); i++)
+    for (int i = 0; i < a->rounds(p); i++) {
+        if (a->scatter_rounds && i == a->scatter_rounds(p))
+            check_scattered(&play);
         play_round(&play, i);
+    }
     for (int r = 0; r < p; r++) {
         for (size_t k = 0; k < n; k++)
-            assert_true(play.x[r][k] == ldexp(1.0, p) - 1 + p * (double)k * ldexp(1.0, RANKS_PLAYED + 1));
+            assert_true(play.x[r][k] == total(p, k));
         assert_int_equal(play.sent[r], a->sent_floats(p, r, n));
         free(play.x[r]);
     }
@@ -218,6 +251,71 @@ static void every_algorithm_sums_exactly_and_sends_what_was_predicted(void **sta
                     check_engine(allreduces[a], (enum progress)progress, cases[c].n, cases[c].segment_B);
 }
 
+/* Reduce-scatter, then allgather, of one vector; between them what is not this rank's own is spoilt. */
+static void check_parts(const struct allreduce *a, size_t n, size_t segment_B)
+{
+    struct fabric f;
+    struct engine *e;
+    struct operation *scatter, *gather;
+    float *x = malloc((n + 1) * sizeof *x), *own = malloc((n + 1) * sizeof *x);
+    assert_on_all_ranks(x && own && fabric_open(&f, &fabric_mpi, NULL, job.world) == STATUS_OK);
+    assert_on_all_ranks(engine_open(&e, &f, PROGRESS_POLL, segment_B) == STATUS_OK);
+    assert_on_all_ranks(engine_plan_part(e, SUM_REDUCE_SCATTER, a, PURPOSE_GRADIENT, x, n, &scatter) == STATUS_OK);
+    assert_on_all_ranks(engine_plan_part(e, SUM_ALLGATHER, a, PURPOSE_PARAMETERS, x, n, &gather) == STATUS_OK);
+    isend_B = 0;
+    fill(x, 0, n);
+    engine_start(e, scatter);
+    engine_wait(e, scatter);
+    const uint64_t scatter_B = isend_B;
+    memset(own, 0xff, n * sizeof *x);
+    size_t owned = 0;
+    bool alike = true;
+    for (size_t i = 0; i < operation_pieces(scatter); i++) {
+        const struct range r = operation_piece(scatter, i), same = operation_piece(gather, i);
+        alike = alike && r.at == same.at && r.n == same.n;
+        memcpy(own + r.at, x + r.at, r.n * sizeof *x);
+        owned += r.n;
+    }
+    memcpy(x, own, n * sizeof *x);
+    engine_start(e, gather);
+    engine_wait(e, gather);
+    const uint64_t gather_B = isend_B - scatter_B;
+    assert_on_all_ranks(alike && sums_are_exact(x, 0, n));
+    assert_on_all_ranks(owned == engine_owned_floats(a, segment_B, job.ranks, job.rank, n));
+    assert_on_all_ranks(scatter_B == 4 * engine_sent_floats(a, SUM_REDUCE_SCATTER, segment_B, job.ranks, job.rank, n));
+    assert_on_all_ranks(gather_B == 4 * engine_sent_floats(a, SUM_ALLGATHER, segment_B, job.ranks, job.rank, n));
+    assert_on_all_ranks(scatter_B + gather_B == 4 * engine_sent_floats(a, SUM_ALLREDUCE, segment_B, job.ranks, job.rank, n));
+    assert_on_all_ranks(f.ledger.rows[PURPOSE_GRADIENT].wire_B_predicted == scatter_B);
+    assert_on_all_ranks(f.ledger.rows[PURPOSE_PARAMETERS].wire_B_predicted == gather_B);
+    free(x), free(own);
+    engine_close(e);
+    fabric_close(&f);
+}
+
+static void the_two_parts_of_an_allreduce_are_the_allreduce(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t n, segment_B;
+    } cases[] = { { 1, 64 }, { 5, 4 }, { 1000, 40 }, { 4097, 996 }, { 100003, 9996 }, { 100003, 1 << 20 } };
+    for (size_t a = 0; allreduces[a]; a++)
+        for (size_t c = 0; allreduces[a]->scatter_rounds && c < sizeof cases / sizeof *cases; c++)
+            check_parts(allreduces[a], cases[c].n, cases[c].segment_B);
+}
+
+static void where_p_divides_each_part_sends_all_but_its_own_share(void **state)
+{
+    (void)state;
+    const enum sum_part parts[] = { SUM_REDUCE_SCATTER, SUM_ALLGATHER };
+    const size_t share = 16384;
+    for (size_t a = 0; allreduces[a]; a++)
+        for (int p = 1; allreduces[a]->scatter_rounds && p <= 32; p *= 2)
+            for (int rank = 0; rank < p; rank++)
+                for (int k = 0; k < 2; k++)
+                    assert_int_equal(engine_sent_floats(allreduces[a], parts[k], 4096, p, rank, share * (size_t)p),
+                                     share * (size_t)(p - 1));
+}
+
 static void all_ranks_get_the_same_bits(void **state)
 {
     (void)state;
@@ -256,6 +354,8 @@ static void what_does_not_fit_is_refused_with_a_reason(void **state)
     assert_on_all_ranks(engine_open(&e, &f, PROGRESS_NONE, 4) == STATUS_OK);
     assert_on_all_ranks(engine_plan_sum(e, &allreduce_mpi, PURPOSE_GRADIENT, NULL, (size_t)1 << 31, &op) == STATUS_USAGE);
     assert_non_null(strstr(status_message(), "2147483648"));
+    assert_on_all_ranks(engine_plan_part(e, SUM_ALLGATHER, &allreduce_tree, PURPOSE_LOSS, NULL, 5, &op) == STATUS_USAGE);
+    assert_non_null(strstr(status_message(), "not a reduce-scatter followed by an allgather"));
     engine_close(e);
     fabric_close(&f);
 }
@@ -274,6 +374,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(rounds_sum_each_rank_once_and_send_what_the_formula_says),
         cmocka_unit_test(messages_are_no_longer_than_the_blocks_promise),
         cmocka_unit_test(every_algorithm_sums_exactly_and_sends_what_was_predicted),
+        cmocka_unit_test(the_two_parts_of_an_allreduce_are_the_allreduce),
+        cmocka_unit_test(where_p_divides_each_part_sends_all_but_its_own_share),
         cmocka_unit_test(all_ranks_get_the_same_bits),
         cmocka_unit_test(what_does_not_fit_is_refused_with_a_reason),
         cmocka_unit_test(algorithms_are_found_by_name),
