@@ -57,6 +57,11 @@ struct engine {
 
 /* ---- playing: under the mutex ------------------------------------------------------------------------------------------------ */
 
+static bool combines(const struct step *step)
+{
+    return step->landing == LANDING_ADD || step->landing == LANDING_MAX;
+}
+
 static void begin_round(struct engine *e, struct slot *s)
 {
     struct step *step = &s->step;
@@ -64,7 +69,7 @@ static void begin_round(struct engine *e, struct slot *s)
     s->op->step(s->op, &s->segment, s->round, step);
     s->sending = step->to >= 0 && step->send_B > 0;
     s->receiving = step->from >= 0 && step->recv_B > 0;
-    s->adding = s->receiving && step->landing == LANDING_ADD;
+    s->adding = s->receiving && combines(step);
     if (s->sending) /* first: the other rank waits for it */
         fabric_send(e->fabric, s->op->purpose, step->send, step->send_B, step->to, tag, &s->send);
     if (s->receiving)
@@ -96,7 +101,7 @@ static bool look(struct engine *e, struct slot *s, enum asking asking)
     s->receiving &= !received;
     s->sending &= !sent;
     if (s->adding && !s->receiving && !(s->sending && overlap(&s->step))) { /* the message being sent must stay as it is */
-        add(s->step.recv, s->segment.workspace, s->step.recv_B / sizeof(float));
+        (s->step.landing == LANDING_MAX ? maximum : add)(s->step.recv, s->segment.workspace, s->step.recv_B / sizeof(float));
         s->adding = false;
     }
     return received || sent;
@@ -290,7 +295,7 @@ static status reserve_workspace(struct engine *e, size_t bytes)
     return STATUS_OK;
 }
 
-/* What a slot needs: the planner's own wish, or the largest message that is added in the longest segment. */
+/* What a slot needs: the planner's own wish, or the largest message that is added, say, in the longest segment. */
 static size_t needed_workspace_B(const struct operation *op)
 {
     const struct segment segment = { .n = op->segment_n };
@@ -298,7 +303,7 @@ static size_t needed_workspace_B(const struct operation *op)
     for (int i = 0; i < op->rounds; i++) {
         struct step step;
         op->step(op, &segment, i, &step);
-        if (step.landing == LANDING_ADD && step.recv_B > longest)
+        if (combines(&step) && step.recv_B > longest)
             longest = step.recv_B;
     }
     return longest;
@@ -348,18 +353,28 @@ status engine_plan(struct engine *e, const struct operation *planned, size_t byt
     if (!op)
         return status_fail(STATUS_FAILED, "no memory for a collective operation");
     memcpy(op, planned, bytes);
-    operation_cut(op);
-    op->predicted_B = operation_sent_elements(op) * op->element_B;
+    op->segment_most = op->segment_n;
+    operation_aim(op, op->data, op->n);
     status s = op->segments ? reserve_workspace(e, needed_workspace_B(op)) : STATUS_OK;
     if (s != STATUS_OK) {
         free(op);
         return s;
     }
-    op->segments_done = op->segments;
     op->next_planned = e->planned;
     e->planned = op;
     *out = op;
     return STATUS_OK;
+}
+
+void operation_aim(struct operation *op, void *data, size_t n)
+{
+    op->data = data;
+    op->n = n;
+    op->segment_n = op->segment_most;
+    operation_cut(op);
+    op->segments_done = op->segments;
+    op->logical_B = n * op->element_B;
+    op->predicted_B = operation_sent_elements(op) * op->element_B;
 }
 
 static void record_start(struct ledger_row *row, const struct operation *op)

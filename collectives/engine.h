@@ -32,18 +32,27 @@ enum sum_part { SUM_ALLREDUCE, SUM_REDUCE_SCATTER, SUM_ALLGATHER };
 /* Local; plan an operation over the fabric's ranks, while none is in flight.
  * sum:      x[n] summed over all ranks in place by `algorithm`.
  * part:     a part of that sum, the vector cut in the same way.
+ * max:      x[n] becomes the largest over all ranks, element by element; an algorithm with rounds.
  * gather:   every rank's code, `bytes` each: codes[ranks * bytes] in rank order, the own code already in its place. Ring.
+ * scatter:  x[ranks * n], a block for each rank in rank order; the own block becomes its sum over all ranks, the others are
+ *           undefined. Ring.
  * ordered:  x[n] summed in a fixed tree over leaves, whatever the number of ranks (see ordered.h). */
 status engine_plan_sum(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
                        struct operation **op);
 status engine_plan_part(struct engine *e, enum sum_part part, const struct allreduce *algorithm, enum purpose purpose, float *x,
                         size_t n, struct operation **op);
+status engine_plan_max(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
+                       struct operation **op);
 status engine_plan_gather(struct engine *e, enum purpose purpose, unsigned char *codes, size_t bytes, struct operation **op);
+status engine_plan_scatter(struct engine *e, enum purpose purpose, float *x, size_t n, struct operation **op);
 
 /* Pure. Floats that `rank` of p sends in one (part of a) sum of n floats cut as by an engine of this segment_B; 0 where the
  * algorithm has no formula. And floats of its own pieces, where the algorithm has two parts. */
 uint64_t engine_sent_floats(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n);
 size_t engine_owned_floats(const struct allreduce *a, size_t segment_B, int p, int rank, size_t n);
+/* Pure. Adds to floats_to[p] what `rank` sends to each in it, by playing the rounds; nothing for the library's own algorithm. */
+void engine_sent_to(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n,
+                    uint64_t *floats_to);
 
 /* Pure. This rank's own pieces of an operation's vector, one for each segment, in order; all but the last are equally long. */
 size_t operation_pieces(const struct operation *op);

@@ -11,6 +11,7 @@
 enum landing {
     LANDING_REPLACE,     /* the message is received in its place */
     LANDING_ADD,         /* its floats are added to what is there */
+    LANDING_MAX,         /* likewise, but the larger is kept */
     LANDING_LIBRARY_SUM, /* no message: the floats at `recv` go through the fabric's own allreduce */
     LANDING_LOCAL        /* no message: op->local is called */
 };
@@ -32,21 +33,22 @@ struct step {     /* what one rank does in one round; a message of 0 bytes is no
 struct operation {
     /* The planner's part. step fills the i-th round of a segment, i < rounds. */
     enum purpose purpose;
+    void *data; /* the vector, for those that operation_aim may point elsewhere */
     size_t n, element_B;
     size_t segment_n; /* largest number of elements of a segment */
     int rounds;       /* the same on every rank */
     void (*step)(const struct operation *op, const struct segment *segment, int i, struct step *out);
     void (*local)(const struct operation *op, const struct segment *segment);
-    size_t workspace_B; /* that step and local use; LANDING_ADD uses it, too, so an operation does either */
+    size_t workspace_B; /* that step and local use; combining uses it, too, so an operation does either */
     uint64_t (*sent_elements)(const struct operation *op, size_t n); /* by formula, for a segment of n; NULL: unknown */
     struct range (*owned)(const struct operation *op, size_t n);     /* of a segment of n, by this rank; NULL: all of it */
-    uint64_t logical_B;
-    void *storage; /* malloced; freed with the operation */
+    void *storage;                                                   /* malloced; freed with the operation */
 
     /* The engine's part. */
     struct operation *next_planned, *next_started;
     size_t segments, segments_begun, segments_done;
-    uint64_t predicted_B;
+    size_t segment_most; /* segment_n as planned */
+    uint64_t logical_B, predicted_B;
 };
 
 /* Pure. Cuts into segments of nearly equal length, none empty, none where there are no rounds. */
@@ -60,5 +62,9 @@ size_t operation_owned_elements(const struct operation *op);
 status engine_plan(struct engine *e, const struct operation *planned, size_t bytes, struct operation **op);
 
 size_t engine_segment_B(const struct engine *e);
+
+/* Local. Points an operation that is not in flight at another vector, of any length if it was planned for a whole segment at least.
+ */
+void operation_aim(struct operation *op, void *data, size_t n);
 
 #endif

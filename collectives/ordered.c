@@ -196,8 +196,7 @@ static struct ordered ordered_of(enum sum_part part, size_t segment_B, int p, in
                 .step = ordered_step,
                 .local = fold_own_block,
                 .sent_elements = ordered_sent,
-                .owned = ordered_owned,
-                .logical_B = n * sizeof(float) },
+                .owned = ordered_owned },
         .part = part,
         .p = p,
         .rank = rank,
@@ -211,6 +210,30 @@ uint64_t ordered_sent_floats(enum sum_part part, size_t segment_B, int p, int ra
     o.own_nodes = rank_cover(owners, p, rank, nodes);
     operation_cut(&o.op);
     return operation_sent_elements(&o.op);
+}
+
+/* So many segments of n floats. */
+static void send_blocks(const struct ordered *o, size_t n, size_t segments, uint64_t *floats_to)
+{
+    const int next = (o->rank + 1) % o->p;
+    for (int to = 0; o->part != SUM_ALLGATHER && to < o->p; to++)
+        if (to != o->rank)
+            floats_to[to] += segments * (size_t)o->own_nodes * block_length(n, o->p, to);
+    if (o->part != SUM_REDUCE_SCATTER)
+        floats_to[next] += segments * (n - block_length(n, o->p, next));
+}
+
+void ordered_sent_to(enum sum_part part, size_t segment_B, int p, int rank, size_t n, const struct leaf_owners *owners,
+                     uint64_t *floats_to)
+{
+    struct tree_node nodes[TREE_DEPTH_MAX];
+    struct ordered o = ordered_of(part, segment_B, p, rank, n);
+    o.own_nodes = rank_cover(owners, p, rank, nodes);
+    operation_cut(&o.op);
+    if (!o.op.segments)
+        return;
+    send_blocks(&o, o.op.segment_n, o.op.segments - 1, floats_to);
+    send_blocks(&o, n - (o.op.segments - 1) * o.op.segment_n, 1, floats_to);
 }
 
 size_t ordered_owned_floats(size_t segment_B, int p, int rank, size_t n)

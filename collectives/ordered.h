@@ -52,5 +52,8 @@ status engine_plan_ordered(struct engine *e, enum sum_part part, enum purpose pu
 /* Pure. Floats that `rank` of p sends in it, by formula, cut as by an engine of this segment_B; and floats of its own pieces. */
 uint64_t ordered_sent_floats(enum sum_part part, size_t segment_B, int p, int rank, size_t n, const struct leaf_owners *owners);
 size_t ordered_owned_floats(size_t segment_B, int p, int rank, size_t n);
+/* Pure. Adds to floats_to[p] what `rank` sends to each in it. */
+void ordered_sent_to(enum sum_part part, size_t segment_B, int p, int rank, size_t n, const struct leaf_owners *owners,
+                     uint64_t *floats_to);
 
 #endif

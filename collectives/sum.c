@@ -7,32 +7,31 @@ struct sum {
     const struct allreduce *algorithm;
     enum sum_part part;
     int p, rank, first_round;
-    float *x;
+    enum landing combining;
 };
 
 static void sum_step(const struct operation *op, const struct segment *segment, int i, struct step *out)
 {
     const struct sum *s = (const struct sum *)op;
+    float *const x = (float *)op->data + segment->at;
     struct round r;
     s->algorithm->round(s->p, s->rank, segment->n, s->first_round + i, &r);
     *out = (struct step){
         .to = r.to,
         .from = r.from,
-        .send = s->x + segment->at + r.send_at,
+        .send = x + r.send_at,
         .send_B = r.send_n * sizeof(float),
-        .recv = s->x + segment->at + r.recv_at,
+        .recv = x + r.recv_at,
         .recv_B = r.recv_n * sizeof(float),
-        .landing = r.add ? LANDING_ADD : LANDING_REPLACE,
+        .landing = r.add ? s->combining : LANDING_REPLACE,
     };
 }
 
 static void library_step(const struct operation *op, const struct segment *segment, int i, struct step *out)
 {
-    const struct sum *s = (const struct sum *)op;
+    float *const x = (float *)op->data + segment->at;
     (void)i;
-    *out = (struct step){
-        .to = -1, .from = -1, .recv = s->x + segment->at, .recv_B = segment->n * sizeof(float), .landing = LANDING_LIBRARY_SUM
-    };
+    *out = (struct step){ .to = -1, .from = -1, .recv = x, .recv_B = segment->n * sizeof(float), .landing = LANDING_LIBRARY_SUM };
 }
 
 static uint64_t sum_sent(const struct operation *op, size_t n)
@@ -49,7 +48,7 @@ static struct range sum_owned(const struct operation *op, size_t n)
     return s->algorithm->owned(s->p, s->rank, n);
 }
 
-static struct sum sum_of(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, float *x, size_t n)
+static struct sum sum_of(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n)
 {
     const size_t blocks = a->blocks ? (size_t)a->blocks(p) : 1;
     const int rounds = a->rounds ? a->rounds(p) : p > 1, scattering = part == SUM_ALLREDUCE ? 0 : a->scatter_rounds(p);
@@ -60,33 +59,52 @@ static struct sum sum_of(const struct allreduce *a, enum sum_part part, size_t s
                 .rounds = part == SUM_REDUCE_SCATTER ? scattering : rounds - scattering,
                 .step = a->rounds ? sum_step : library_step,
                 .sent_elements = a->sent_floats ? sum_sent : NULL,
-                .owned = a->owned ? sum_owned : NULL,
-                .logical_B = n * sizeof(float) },
+                .owned = a->owned ? sum_owned : NULL },
         .algorithm = a,
         .part = part,
         .p = p,
         .rank = rank,
         .first_round = part == SUM_ALLGATHER ? scattering : 0,
-        .x = x,
     };
 }
 
 uint64_t engine_sent_floats(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n)
 {
-    struct sum s = sum_of(a, part, segment_B, p, rank, NULL, n);
+    struct sum s = sum_of(a, part, segment_B, p, rank, n);
     operation_cut(&s.op);
     return operation_sent_elements(&s.op);
 }
 
+/* So many segments of n floats. */
+static void play(const struct sum *s, size_t n, size_t segments, uint64_t *floats_to)
+{
+    for (int i = 0; i < s->op.rounds; i++) {
+        struct round r;
+        s->algorithm->round(s->p, s->rank, n, s->first_round + i, &r);
+        if (r.to >= 0)
+            floats_to[r.to] += segments * r.send_n;
+    }
+}
+
+void engine_sent_to(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n, uint64_t *floats_to)
+{
+    struct sum s = sum_of(a, part, segment_B, p, rank, n);
+    operation_cut(&s.op);
+    if (!s.op.segments || !a->round)
+        return;
+    play(&s, s.op.segment_n, s.op.segments - 1, floats_to);
+    play(&s, n - (s.op.segments - 1) * s.op.segment_n, 1, floats_to);
+}
+
 size_t engine_owned_floats(const struct allreduce *a, size_t segment_B, int p, int rank, size_t n)
 {
-    struct sum s = sum_of(a, SUM_REDUCE_SCATTER, segment_B, p, rank, NULL, n);
+    struct sum s = sum_of(a, SUM_REDUCE_SCATTER, segment_B, p, rank, n);
     operation_cut(&s.op);
     return operation_owned_elements(&s.op);
 }
 
-status engine_plan_part(struct engine *e, enum sum_part part, const struct allreduce *algorithm, enum purpose purpose, float *x,
-                        size_t n, struct operation **op)
+static status plan(struct engine *e, enum sum_part part, enum landing combining, const struct allreduce *algorithm,
+                   enum purpose purpose, float *x, size_t n, struct operation **op)
 {
     const struct fabric *f = engine_fabric(e);
     const char *why = algorithm->refuses ? algorithm->refuses(f->ranks, n) : NULL;
@@ -94,16 +112,32 @@ status engine_plan_part(struct engine *e, enum sum_part part, const struct allre
         why = "the fabric has no allreduce of its own";
     if (!why && part != SUM_ALLREDUCE && !algorithm->scatter_rounds)
         why = "it is not a reduce-scatter followed by an allgather";
+    if (!why && combining != LANDING_ADD && !algorithm->rounds)
+        why = "it can only add";
     if (why)
         return status_fail(STATUS_USAGE, "allreduce \"%s\" cannot sum %zu floats over %d ranks: %s", algorithm->member.name, n,
                            f->ranks, why);
-    struct sum s = sum_of(algorithm, part, engine_segment_B(e), f->ranks, f->rank, x, n);
+    struct sum s = sum_of(algorithm, part, engine_segment_B(e), f->ranks, f->rank, n);
     s.op.purpose = purpose;
+    s.op.data = x;
+    s.combining = combining;
     return engine_plan(e, &s.op, sizeof s, op);
+}
+
+status engine_plan_part(struct engine *e, enum sum_part part, const struct allreduce *algorithm, enum purpose purpose, float *x,
+                        size_t n, struct operation **op)
+{
+    return plan(e, part, LANDING_ADD, algorithm, purpose, x, n, op);
 }
 
 status engine_plan_sum(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
                        struct operation **op)
 {
-    return engine_plan_part(e, SUM_ALLREDUCE, algorithm, purpose, x, n, op);
+    return plan(e, SUM_ALLREDUCE, LANDING_ADD, algorithm, purpose, x, n, op);
+}
+
+status engine_plan_max(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
+                       struct operation **op)
+{
+    return plan(e, SUM_ALLREDUCE, LANDING_MAX, algorithm, purpose, x, n, op);
 }
