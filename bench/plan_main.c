@@ -62,7 +62,7 @@ static status load_and_show(const struct options *o)
     struct config c;
     if (o->config)
         TRY(config_read_file(o->config, &text, &folder));
-    status s = config_parse(&c, o->config ? o->config : "--set", text ? text : "{}", folder, o->sets.items, o->sets.count);
+    status s = config_parse(&c, o->config ? o->config : "command line", text ? text : "{}", folder, o->sets.items, o->sets.count);
     free(text);
     free(folder);
     TRY(s);

@@ -34,7 +34,7 @@ struct pipeline pipeline_make(const char *schedule, const void *options, int sta
 const char *pipeline_refuses(const struct pipeline *p)
 {
     if (p->recompute_last && !p->recompute)
-        return "the last stage recomputes only if the others do";
+        return "the last stage recomputes only if the others do (fits: recompute true, or neither)";
     return p->schedule->refuses ? p->schedule->refuses(p) : NULL;
 }
 

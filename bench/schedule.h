@@ -78,6 +78,11 @@ const char *pipeline_refuses(const struct pipeline *p);
 status pipeline_lists(const struct pipeline *p, struct task_list *lists);
 void pipeline_free_lists(const struct pipeline *p, struct task_list *lists);
 
+/* Lists wait for each other where a stage cannot have enough messages on their way that nobody has received yet. This many each way
+ * (activations, gradients), on all routes together, are enough for every member: when a message is received as its task starts, and
+ * a task waits until its own message has room. */
+enum { PIPELINE_MESSAGES = 3 };
+
 /* A piece of the model: chunk `chunk` of stage `stage`; stage -1: none. */
 struct place {
     int stage, chunk;

@@ -1,0 +1,130 @@
+"""dmlplan through the command line: what it prints, and the sentence for what cannot be."""
+import csv
+import json
+import pathlib
+import shlex
+import subprocess
+import tempfile
+import unittest
+
+from program import BUILD, ROOT
+
+BASE = "--set plan.stages=4 --set plan.micro_batches=8"
+
+
+def dmlplan(arguments):
+    done = subprocess.run([BUILD / "dmlplan", *shlex.split(arguments)], capture_output=True, text=True, timeout=20)
+    return done.returncode, done.stdout, done.stderr
+
+
+def played(arguments):
+    code, out, err = dmlplan(f"{arguments} --json")
+    assert code == 0, err
+    return json.loads(out, parse_constant=lambda word: 1 / 0)  # NaN and Infinity are not JSON
+
+
+def oracle(name):
+    with open(ROOT / "tests/oracles" / f"{name}.csv", encoding="utf-8") as table:
+        return list(csv.DictReader(line for line in table if not line.startswith("#")))
+
+
+class Plan(unittest.TestCase):
+    def test_the_json_has_what_scripts_rely_on(self):
+        plan = played("--set plan.schedule.name=varuna --set plan.stages=8 --set plan.micro_batches=64 --set plan.latency_s=0.5")
+        self.assertEqual((plan["schedule"], plan["stages"], plan["micro_batches"]), ("varuna", 8, 64))
+        self.assertEqual((plan["makespan_s"], plan["span_s"]), (304, 304))  # tests/oracles/latency.csv
+        self.assertEqual(plan["peak_activations"], [21, 18, 15, 12, 9, 6, 3, 1])
+        work = 63 * 4 + 4  # F + R + B of 64 micro-batches
+        self.assertEqual(plan["idle_s"], [304 - work] * 7 + [304 - 64 * 3])
+        idle = sum(plan["idle_s"])
+        self.assertAlmostEqual(plan["bubble_frac"], idle / (8 * 304))
+        self.assertAlmostEqual(plan["bubble_ratio"], idle / (8 * 304 - idle))
+        causes = [sum(stage) for stage in zip(*(plan[f"idle_{cause}_s"] for cause in ("fill", "drain", "activation", "gradient")))]
+        self.assertEqual(causes, plan["idle_s"])
+
+    def test_times_of_the_zero_bubble_paper_give_its_bubbles(self):
+        for row in oracle("zero_bubble_table"):
+            keys = {"stages": row["stages"], "micro_batches": row["micro_batches"], "forward_s": row["forward_s"],
+                    "backward_s": row["input_grad_s"], "weight_grad_s": row["weight_grad_s"], "latency_s": row["latency_s"]}
+            work = int(row["micro_batches"]) * sum(int(row[key]) for key in ("forward_s", "input_grad_s", "weight_grad_s"))
+            sets = " ".join(f"--set plan.{key}={value}" for key, value in keys.items())
+            for schedule in ("1f1b", "zb-h1", "zb-h2"):
+                with self.subTest(schedule=schedule, row=row):
+                    span = played(f"{sets} --set plan.schedule.name={schedule}")["span_s"]
+                    self.assertAlmostEqual((span - work) / span, float(row[schedule.replace("-", "_")]), delta=1e-4)
+
+    def test_options_of_members_and_jitter_are_keys(self):
+        def makespan(sets):
+            return played(BASE + "".join(f" --set plan.{word}" for word in sets.split()))["makespan_s"]
+
+        self.assertEqual(makespan("schedule.name=varuna schedule.opportunistic=true latency_s=1"), 45)
+        self.assertEqual(makespan("schedule.name=varuna schedule.opportunistic=true recompute_waits=true"), 42)
+        self.assertEqual(makespan("schedule.name=interleaved schedule.chunks=4"), 8 * 3 + 3 * 3 / 4)
+        self.assertEqual(makespan("schedule.name=gpipe recompute=false"), 11 * 3)
+        self.assertEqual(makespan("recompute=true recompute_last_stage=true last_stage_factor=2"),
+                         3 + 8 * 8 + 3 * 2)  # the last stage is never idle: 3 forwards before it, 3 backwards behind
+        self.assertEqual(makespan("message_B=100 bandwidth_B_per_s=200"), makespan("latency_s=0.5"))
+        self.assertNotEqual(makespan("jitter_network_s=1 seed=1"), makespan("jitter_network_s=1 seed=2"))
+        self.assertGreater(makespan("jitter_compute_s=0.5"), 33)
+
+    def test_without_keys_of_its_own_the_run_is_played(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        config = pathlib.Path(folder.name, "run.json")
+        config.write_text(json.dumps({"parallel": {"schedule": {"name": "gpipe"}, "recompute": False, "pipeline": 4, "data": 3},
+                                      "batch": {"global": 50, "micro": 2}}))
+        sets = f"--config {config}"
+        plan = played(sets)
+        self.assertEqual((plan["schedule"], plan["stages"], plan["micro_batches"], plan["recompute"]), ("gpipe", 4, 9, False))
+        self.assertEqual(played(f"{sets} --set plan.schedule.name=varuna")["recompute"], True)
+        self.assertEqual(played(f"{sets} --set plan.micro_batches=5")["micro_batches"], 5)
+
+    def test_the_drawing_has_a_row_of_equal_length_for_each_stage(self):
+        for schedule in ("1f1b", "gpipe", "varuna", "zb-h1", "chimera", "interleaved"):
+            code, out, _ = dmlplan(f"{BASE} --draw --set plan.schedule.name={schedule}")
+            rows = out.splitlines()[1:-1]
+            self.assertEqual((code, [row.split()[0] for row in rows]), (0, ["0", "1", "2", "3"]))
+            self.assertEqual({len(row) for row in rows}, {120})
+            for row in rows:
+                for label in [f"F{j}" for j in range(8)] + [f"B{j}" for j in range(8)]:
+                    self.assertEqual(row.upper().count(label), 2 if schedule == "interleaved" else 1, row)
+
+    def test_the_table_has_a_row_for_each_stage(self):
+        code, out, _ = dmlplan(BASE)
+        self.assertEqual(code, 0)
+        self.assertEqual(out.splitlines()[-4:], [f"  {s:5}" + "".join(f" {x:10g}" for x in row) for s, row in enumerate(
+            [(4, 24, 9, 0, 0, 0, 9), (3, 24, 9, 1, 2, 0, 6), (2, 24, 9, 2, 4, 0, 3), (1, 24, 9, 3, 6, 0, 0)])])
+
+    def test_what_cannot_be_is_one_sentence_and_exit_code_2(self):
+        mistakes = [
+            ("", ("parallel.data", "auto", "plan.micro_batches")),
+            ("--set plan.micro_batches=4 --set parallel.pipeline=auto", ("parallel.pipeline", "plan.stages")),
+            ("--set plan.stages=3 --set plan.micro_batches=4 --set plan.schedule.name=interleaved", ("interleaved", "3 or 6")),
+            ("--set plan.stages=3 --set plan.micro_batches=4 --set plan.schedule.name=chimera", ("chimera", "2 or 4")),
+            (f"{BASE} --set plan.schedule.name=zb-h1 --set plan.recompute=true", ("zb-h1", "recompute")),
+            (f"{BASE} --set plan.recompute_last_stage=true", ("last stage",)),
+            (f"{BASE} --set plan.schedule.chunks=2", ("plan.schedule.chunks", "interleaved", "1f1b")),
+            (f"{BASE} --set plan.schedule.name=1f2b", ("1f2b", "1f1b")),
+            (f"{BASE} --set plan.forward_s=-1", ("plan.forward_s", "-1")),
+            (f"{BASE} --set plan.foward_s=1", ("plan.foward_s", "plan.forward_s")),
+            ("--set plan.stages=4 --set parallel.data=1 --set batch.global=1000000 --set batch.micro=1", ("1000000", "16384")),
+            (f"{BASE} --json --draw", ("--json", "--draw")),
+            ("--confg x", ("--confg", "dmlplan --help")),
+            ("--config nowhere.json", ("nowhere.json",)),
+        ]
+        for arguments, parts in mistakes:
+            with self.subTest(arguments=arguments):
+                code, out, err = dmlplan(arguments)
+                self.assertEqual((code, out, err.count("\n")), (2, "", 1), err)
+                self.assertTrue(err.startswith("dmlplan: "))
+                for part in parts:
+                    self.assertIn(part, err)
+
+    def test_help_version_and_keys_answer(self):
+        self.assertIn("--draw", dmlplan("--help")[1])
+        self.assertRegex(dmlplan("--version")[1], r"^dmlplan \d+\.\d+\.\d+\n$")
+        self.assertIn("plan.weight_grad_s", dmlplan("--keys")[1])
+
+
+if __name__ == "__main__":
+    unittest.main()
