@@ -15,6 +15,28 @@ const struct model *model_find(const char *name)
     return NULL;
 }
 
+static const struct shard_limit *first_broken(const struct shard_limit *limits, int count, int tensor)
+{
+    for (int i = 0; i < count; i++)
+        if (limits[i].equally ? limits[i].value % tensor != 0 : limits[i].value < tensor)
+            return &limits[i];
+    return NULL;
+}
+
+const char *shard_refuses(const struct shard_limit *limits, int count, int tensor)
+{
+    static char why[160];
+    const struct shard_limit *broken = first_broken(limits, count, tensor);
+    if (!broken)
+        return NULL;
+    int fits = tensor - 1;
+    while (first_broken(limits, count, fits))
+        fits--;
+    snprintf(why, sizeof why, "%s = %lld cannot be shared%s by parallel.tensor = %d ranks (fits: parallel.tensor = %d)",
+             broken->key, (long long)broken->value, broken->equally ? " equally" : "", tensor, fits);
+    return why;
+}
+
 status network_open(struct network *net, const struct model *kind, const void *options, const struct shard *shard)
 {
     *net = (struct network){ .shape = kind->shape(options), .shard = *shard };
@@ -60,6 +82,11 @@ void network_share(struct network *net, size_t at)
 {
     struct layer *l = &net->layers[net->count - 1];
     l->at[l->reads++] = at;
+}
+
+const float *bias_added_once(const struct layer *l, const float *bias)
+{
+    return l->shard.rank == 0 ? bias : NULL;
 }
 
 double network_flop_forward(const struct network *net)

@@ -9,12 +9,17 @@
  *   grads <- [weight_grad]
  *
  * A layer reads its parameters from the model's one flat array and adds its gradients to one of the same layout.
+ *
+ * The same layers run whole or as one tensor rank's shard of them, whose slices and activations are then shares; what has to be
+ * summed between tensor ranks goes through pass.tensor (bench/tensor.h), in forward and input_grad only.
  */
 #ifndef DMLBENCH_BENCH_MODEL_H
 #define DMLBENCH_BENCH_MODEL_H
 
 #include "bench/dataset.h"
 #include "bench/params.h"
+
+struct tensor;
 
 enum { LAYER_SLICES_MAX = 16 };
 
@@ -32,6 +37,7 @@ struct pass {
     const float *dout;      /* [samples, out_floats] */
     float *din;             /* [samples, in_floats] */
     float *scratch;         /* network.scratch_floats for the micro-batch */
+    struct tensor *tensor;  /* where the layer is a shard; NULL where it is whole */
     float weight;           /* of one row in the loss: 1 / rows of the global batch */
     double loss;            /* set by the last layer: the SUM of the rows' losses, nats */
 };
@@ -47,16 +53,21 @@ struct layer_kind {
 struct layer {
     const struct layer_kind *kind;
     char name[32];
-    const void *options;          /* the model's own struct */
-    struct shard shard;           /* which share of its split matrices it has */
-    bool repeated;                /* one of many alike, which stages share equally and compute.name sleep takes time for */
-    int in, out;                  /* per row, where the kind needs them */
-    size_t at[LAYER_SLICES_MAX];  /* offsets of the slices it reads, in the kind's own order */
-    int reads;                    /* how many of at[] */
-    int first_slice, slices;      /* the slices it owns, contiguous; a tied matrix belongs to the first layer that has it */
+    const void *options;         /* the model's own struct */
+    struct shard shard;          /* which share of its split matrices it has */
+    bool repeated;               /* one of many alike, which stages share equally and compute.name sleep takes time for */
+    int in, out, first_out;      /* floats per row, where the kind needs them; the outputs begin at number first_out of the whole */
+    bool row_split;              /* a linear layer whose matrix is split by rows, not by columns */
+    size_t at[LAYER_SLICES_MAX]; /* offsets of the slices it reads, in the kind's own order */
+    int reads;                   /* how many of at[] */
+    int first_slice, slices;     /* the slices it owns, contiguous; a tied matrix belongs to the first layer that has it */
     size_t in_floats, out_floats; /* activations, per sample */
     size_t saved_floats, kept_floats;
-    double flop_forward, flop_input_grad, flop_weight_grad; /* of its matrix products, per sample */
+    double flop_forward, flop_input_grad, flop_weight_grad; /* of its matrix products, per sample; the whole's / tensor ranks */
+    /* What tensor ranks exchange, per sample: Megatron's operators f, whose gradient is a sum of the ranks', and g, whose output
+     * is, each over so many floats; and rows of a loss whose columns are split. */
+    int operators_f, operators_g;
+    size_t operator_floats, loss_rows;
 };
 
 struct network {
@@ -81,6 +92,15 @@ struct model {
     status (*build)(struct network *net, const void *options);
 };
 
+/* For the members' refuses_shard: what tensor ranks must be able to share, equally or one each at least. NULL, or why so many
+ * cannot, and how many can: a part of a sentence; valid until the next call. */
+struct shard_limit {
+    const char *key;
+    int64_t value;
+    bool equally;
+};
+const char *shard_refuses(const struct shard_limit *limits, int count, int tensor);
+
 extern const struct model model_gpt, model_mlp;
 extern const struct model *const models[]; /* NULL-ended; the first is the default */
 const struct model *model_find(const char *name);
@@ -95,6 +115,8 @@ status network_reserve(struct network *net, int layers, int slices);
 struct layer *network_add(struct network *net, const struct layer_kind *kind, const char *name, const void *options);
 /* Appends a slice to the last layer: its offset becomes the layer's at[]'s next entry. */
 void network_slice(struct network *net, const struct slice_form *form);
+/* For layers split by rows, whose outputs are summed over the tensor ranks: the bias on one of them, NULL on the others. */
+const float *bias_added_once(const struct layer *l, const float *bias);
 /* The last layer also reads the slice at this offset, which an earlier one owns. */
 void network_share(struct network *net, size_t at);
 

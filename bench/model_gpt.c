@@ -11,8 +11,10 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "bench/model.h"
+#include "bench/tensor.h"
+#include "collectives/allreduce.h"
 #include "kernels/layers.h"
 
 struct gpt_options {
@@ -33,16 +35,35 @@ static const struct key gpt_keys[] = {
     { 0 },
 };
 
-/* The one struct's fields as the ints that the kernels take. */
+/* The options as the sizes that the kernels take: of t tensor ranks each has H / t heads, C / t of the channels within attention,
+ * 4 C / t within the MLP, and a block of the symbols. Of the rows of the residual stream it has all, or the r-th of t blocks. */
 struct shape {
-    int B, T, C, H, V, R;
+    int B, T, C, R;
+    int H, width, V, first_symbol; /* of this rank */
+    int rows, first_row;           /* of the residual stream, of this rank */
+    size_t all, own, own_at;       /* R C, rows C, first_row C */
 };
+
+static struct shape shape_for(const struct gpt_options *o, const struct shard *shard, int samples)
+{
+    const int t = shard->ranks, r = shard->rank;
+    const size_t V = (size_t)o->vocabulary;
+    struct shape s = { .B = samples, .T = (int)o->sequence, .C = (int)o->hidden, .H = (int)o->heads / t };
+    s.R = s.B * s.T;
+    s.width = s.C / t;
+    s.V = (int)block_length(V, t, r);
+    s.first_symbol = (int)block_start(V, t, r);
+    s.rows = shard->sequence ? s.R / t : s.R;
+    s.first_row = shard->sequence ? s.rows * r : 0;
+    s.all = (size_t)s.R * (size_t)s.C;
+    s.own = (size_t)s.rows * (size_t)s.C;
+    s.own_at = (size_t)s.first_row * (size_t)s.C;
+    return s;
+}
 
 static struct shape shape_of(const struct layer *l, const struct pass *p)
 {
-    const struct gpt_options *o = l->options;
-    return (struct shape){ p->samples,    (int)o->sequence,   (int)o->hidden,
-                           (int)o->heads, (int)o->vocabulary, p->samples * (int)o->sequence };
+    return shape_for(l->options, &l->shard, p->samples);
 }
 
 /* Takes n floats from the front of an arena. */
@@ -53,6 +74,21 @@ static float *take(float **arena, size_t n)
     return x;
 }
 
+/* All rows of dout: itself where the rank has all, else gathered into `room` by gather_dout. */
+static const float *whole_dout(const struct shape *s, const struct pass *p, const float *room)
+{
+    return s->rows == s->R ? p->dout : room;
+}
+
+static const float *gather_dout(const struct shape *s, const struct pass *p, float *room)
+{
+    if (s->rows < s->R) {
+        memcpy(room + s->own_at, p->dout, s->own * sizeof *room);
+        tensor_gather(p->tensor, room, s->all);
+    }
+    return whole_dout(s, p, room);
+}
+
 /* ---- embedding ----------------------------------------------------------------------------------------------------------- */
 
 enum { TOKEN, POSITION };
@@ -60,128 +96,150 @@ enum { TOKEN, POSITION };
 static void embedding_layer_forward(const struct layer *l, struct pass *p)
 {
     const struct shape s = shape_of(l, p);
-    embedding_forward(p->out, p->symbols, p->params + l->at[TOKEN], p->params + l->at[POSITION], s.B, s.T, s.C);
+    embedding_forward(p->scratch, p->symbols, p->params + l->at[TOKEN], s.first_symbol, s.V, s.R, s.C);
+    tensor_sum(p->tensor, p->scratch, s.all);
+    position_forward(p->out, p->scratch + s.own_at, p->params + l->at[POSITION], s.first_row, s.rows, s.T, s.C);
 }
 
+/* Symbols have no gradient. kept: the gathered dout, if any. */
 static void embedding_layer_input_grad(const struct layer *l, struct pass *p)
 {
-    (void)l, (void)p; /* symbols have no gradient */
+    const struct shape s = shape_of(l, p);
+    gather_dout(&s, p, p->kept);
 }
 
 static void embedding_layer_weight_grad(const struct layer *l, struct pass *p)
 {
     const struct shape s = shape_of(l, p);
-    embedding_weight_grad(p->grads + l->at[TOKEN], p->grads + l->at[POSITION], p->symbols, p->dout, s.B, s.T, s.C);
+    embedding_weight_grad(p->grads + l->at[TOKEN], p->symbols, whole_dout(&s, p, p->kept), s.first_symbol, s.V, s.R, s.C);
+    position_weight_grad(p->grads + l->at[POSITION], p->dout, s.first_row, s.rows, s.T, s.C);
 }
 
 /* ---- block --------------------------------------------------------------------------------------------------------------- */
 
 enum { NORM1_GAIN, NORM1_BIAS, QKV, QKV_BIAS, PROJ, PROJ_BIAS, NORM2_GAIN, NORM2_BIAS, FC, FC_BIAS, OUT, OUT_BIAS };
 
-/* What a block keeps of its forward pass, all [R, .]. */
+/* What a block keeps of its forward pass. The outputs of the norms are gathered here once, for the weight gradients too: t times
+ * the memory of a share, against gathering again. */
 struct block_saved {
-    float *mean1, *rstd1, *norm1, *qkv, *probabilities, *attention, *h, *mean2, *rstd2, *norm2, *fc, *gelu;
+    float *mean1, *rstd1, *mean2, *rstd2; /* [rows] */
+    float *norm1, *norm2;                 /* [R,C] */
+    float *h;                             /* [rows,C] */
+    float *qkv, *attention, *fc, *gelu;   /* [R,3 width], [R,width], [R,4 width] twice */
+    float *probabilities;                 /* [B,H,T,T] */
 };
 
-static size_t block_saved_floats(size_t T, size_t C, size_t H)
+static size_t block_saved_floats(const struct shape *s)
 {
-    return T * (15 * C + H * T + 4);
+    const size_t R = (size_t)s->R;
+    return 4 * (size_t)s->rows + 2 * s->all + s->own + R * 12 * (size_t)s->width + R * (size_t)s->H * (size_t)s->T;
 }
 
-static struct block_saved block_saved_at(float *arena, struct shape s)
+static struct block_saved block_saved_at(float *arena, const struct shape *s)
 {
-    const size_t R = (size_t)s.R, C = (size_t)s.C;
+    const size_t R = (size_t)s->R, rows = (size_t)s->rows, width = (size_t)s->width;
     struct block_saved b = { 0 };
-    b.mean1 = take(&arena, R);
-    b.rstd1 = take(&arena, R);
-    b.norm1 = take(&arena, R * C);
-    b.qkv = take(&arena, R * 3 * C);
-    b.probabilities = take(&arena, R * (size_t)s.H * (size_t)s.T);
-    b.attention = take(&arena, R * C);
-    b.h = take(&arena, R * C);
-    b.mean2 = take(&arena, R);
-    b.rstd2 = take(&arena, R);
-    b.norm2 = take(&arena, R * C);
-    b.fc = take(&arena, R * 4 * C);
-    b.gelu = take(&arena, R * 4 * C);
+    b.mean1 = take(&arena, rows);
+    b.rstd1 = take(&arena, rows);
+    b.norm1 = take(&arena, s->all);
+    b.qkv = take(&arena, R * 3 * width);
+    b.probabilities = take(&arena, R * (size_t)s->H * (size_t)s->T);
+    b.attention = take(&arena, R * width);
+    b.h = take(&arena, s->own);
+    b.mean2 = take(&arena, rows);
+    b.rstd2 = take(&arena, rows);
+    b.norm2 = take(&arena, s->all);
+    b.fc = take(&arena, R * 4 * width);
+    b.gelu = take(&arena, R * 4 * width);
     return b;
 }
 
-/* What it keeps of its input gradient: the gradients with respect to the outputs of its linear and norm layers. */
+/* What it keeps of its input gradient: the gradients with respect to the outputs of its linear and norm layers. Those of the
+ * residual stream are [R,C], with the rank's own rows in place. */
 struct block_kept {
-    float *dfc, *dnorm2, *dh, *dqkv, *dnorm1;
+    float *dfc, *dnorm2, *dh, *dqkv, *dnorm1, *dout;
 };
 
-static size_t block_kept_floats(size_t T, size_t C)
+static size_t block_kept_floats(const struct shape *s)
 {
-    return T * 10 * C;
+    return 3 * s->all + (size_t)s->R * 7 * (size_t)s->width + (s->rows < s->R ? s->all : 0);
 }
 
-static struct block_kept block_kept_at(float *arena, struct shape s)
+static struct block_kept block_kept_at(float *arena, const struct shape *s)
 {
-    const size_t RC = (size_t)s.R * (size_t)s.C;
+    const size_t R = (size_t)s->R, width = (size_t)s->width;
     struct block_kept k = { 0 };
-    k.dfc = take(&arena, 4 * RC);
-    k.dnorm2 = take(&arena, RC);
-    k.dh = take(&arena, RC);
-    k.dqkv = take(&arena, 3 * RC);
-    k.dnorm1 = take(&arena, RC);
+    k.dfc = take(&arena, R * 4 * width);
+    k.dnorm2 = take(&arena, s->all);
+    k.dh = take(&arena, s->all);
+    k.dqkv = take(&arena, R * 3 * width);
+    k.dnorm1 = take(&arena, s->all);
+    k.dout = arena; /* only where the rank has not all rows */
     return k;
 }
 
 static void block_forward(const struct layer *l, struct pass *p)
 {
     const struct shape s = shape_of(l, p);
-    const struct block_saved b = block_saved_at(p->saved, s);
+    const struct block_saved b = block_saved_at(p->saved, &s);
     const float *w = p->params;
-    const size_t RC = (size_t)s.R * (size_t)s.C;
+    float *sum = p->scratch;
 
-    layernorm_forward(b.norm1, b.mean1, b.rstd1, p->in, w + l->at[NORM1_GAIN], w + l->at[NORM1_BIAS], s.R, s.C);
-    linear_forward(b.qkv, b.norm1, w + l->at[QKV], w + l->at[QKV_BIAS], s.R, s.C, 3 * s.C);
-    attention_forward(b.attention, b.probabilities, b.qkv, s.B, s.T, s.C, s.H);
-    linear_forward(b.h, b.attention, w + l->at[PROJ], w + l->at[PROJ_BIAS], s.R, s.C, s.C);
-    add(b.h, p->in, RC);
-    layernorm_forward(b.norm2, b.mean2, b.rstd2, b.h, w + l->at[NORM2_GAIN], w + l->at[NORM2_BIAS], s.R, s.C);
-    linear_forward(b.fc, b.norm2, w + l->at[FC], w + l->at[FC_BIAS], s.R, s.C, 4 * s.C);
-    gelu_forward(b.gelu, b.fc, 4 * RC);
-    linear_forward(p->out, b.gelu, w + l->at[OUT], w + l->at[OUT_BIAS], s.R, 4 * s.C, s.C);
-    add(p->out, b.h, RC);
+    layernorm_forward(b.norm1 + s.own_at, b.mean1, b.rstd1, p->in, w + l->at[NORM1_GAIN], w + l->at[NORM1_BIAS], s.rows, s.C);
+    tensor_gather(p->tensor, b.norm1, s.all);
+    linear_forward(b.qkv, b.norm1, w + l->at[QKV], w + l->at[QKV_BIAS], s.R, s.C, 3 * s.width);
+    attention_forward(b.attention, b.probabilities, b.qkv, s.B, s.T, s.width, s.H);
+    linear_forward(sum, b.attention, w + l->at[PROJ], bias_added_once(l, w + l->at[PROJ_BIAS]), s.R, s.width, s.C);
+    tensor_sum(p->tensor, sum, s.all);
+    residual_forward(b.h, sum + s.own_at, p->in, s.own);
+    layernorm_forward(b.norm2 + s.own_at, b.mean2, b.rstd2, b.h, w + l->at[NORM2_GAIN], w + l->at[NORM2_BIAS], s.rows, s.C);
+    tensor_gather(p->tensor, b.norm2, s.all);
+    linear_forward(b.fc, b.norm2, w + l->at[FC], w + l->at[FC_BIAS], s.R, s.C, 4 * s.width);
+    gelu_forward(b.gelu, b.fc, (size_t)s.R * 4 * (size_t)s.width);
+    linear_forward(sum, b.gelu, w + l->at[OUT], bias_added_once(l, w + l->at[OUT_BIAS]), s.R, 4 * s.width, s.C);
+    tensor_sum(p->tensor, sum, s.all);
+    residual_forward(p->out, sum + s.own_at, b.h, s.own);
 }
 
 static void block_input_grad(const struct layer *l, struct pass *p)
 {
     const struct shape s = shape_of(l, p);
-    const struct block_saved b = block_saved_at(p->saved, s);
-    const struct block_kept k = block_kept_at(p->kept, s);
-    const float *w = p->params;
-    const size_t RC = (size_t)s.R * (size_t)s.C;
-    float *dattention = p->scratch, *square = p->scratch + RC;
+    const struct block_saved b = block_saved_at(p->saved, &s);
+    const struct block_kept k = block_kept_at(p->kept, &s);
+    const float *w = p->params, *dout = gather_dout(&s, p, k.dout);
+    float *dattention = p->scratch, *square = p->scratch + (size_t)s.R * (size_t)s.width, *dh = k.dh + s.own_at;
 
-    linear_input_grad(k.dfc, p->dout, w + l->at[OUT], s.R, 4 * s.C, s.C);
-    gelu_input_grad(k.dfc, k.dfc, b.fc, 4 * RC);
-    linear_input_grad(k.dnorm2, k.dfc, w + l->at[FC], s.R, s.C, 4 * s.C);
-    layernorm_input_grad(k.dh, k.dnorm2, b.h, w + l->at[NORM2_GAIN], b.mean2, b.rstd2, s.R, s.C);
-    add(k.dh, p->dout, RC);
-    linear_input_grad(dattention, k.dh, w + l->at[PROJ], s.R, s.C, s.C);
-    attention_input_grad(k.dqkv, dattention, b.qkv, b.probabilities, square, s.B, s.T, s.C, s.H);
-    linear_input_grad(k.dnorm1, k.dqkv, w + l->at[QKV], s.R, s.C, 3 * s.C);
-    layernorm_input_grad(p->din, k.dnorm1, p->in, w + l->at[NORM1_GAIN], b.mean1, b.rstd1, s.R, s.C);
-    add(p->din, k.dh, RC);
+    linear_input_grad(k.dfc, dout, w + l->at[OUT], s.R, 4 * s.width, s.C);
+    gelu_input_grad(k.dfc, k.dfc, b.fc, (size_t)s.R * 4 * (size_t)s.width);
+    linear_input_grad(k.dnorm2, k.dfc, w + l->at[FC], s.R, s.C, 4 * s.width);
+    tensor_sum(p->tensor, k.dnorm2, s.all);
+    layernorm_input_grad(dh, k.dnorm2 + s.own_at, b.h, w + l->at[NORM2_GAIN], b.mean2, b.rstd2, s.rows, s.C);
+    add(dh, p->dout, s.own);
+    tensor_gather(p->tensor, k.dh, s.all);
+    linear_input_grad(dattention, k.dh, w + l->at[PROJ], s.R, s.width, s.C);
+    attention_input_grad(k.dqkv, dattention, b.qkv, b.probabilities, square, s.B, s.T, s.width, s.H);
+    linear_input_grad(k.dnorm1, k.dqkv, w + l->at[QKV], s.R, s.C, 3 * s.width);
+    tensor_sum(p->tensor, k.dnorm1, s.all);
+    layernorm_input_grad(p->din, k.dnorm1 + s.own_at, p->in, w + l->at[NORM1_GAIN], b.mean1, b.rstd1, s.rows, s.C);
+    add(p->din, dh, s.own);
 }
 
 static void block_weight_grad(const struct layer *l, struct pass *p)
 {
     const struct shape s = shape_of(l, p);
-    const struct block_saved b = block_saved_at(p->saved, s);
-    const struct block_kept k = block_kept_at(p->kept, s);
+    const struct block_saved b = block_saved_at(p->saved, &s);
+    const struct block_kept k = block_kept_at(p->kept, &s);
+    const float *dnorm1 = k.dnorm1 + s.own_at, *dnorm2 = k.dnorm2 + s.own_at, *dout = whole_dout(&s, p, k.dout);
     float *g = p->grads;
 
-    linear_weight_grad(g + l->at[OUT], g + l->at[OUT_BIAS], b.gelu, p->dout, s.R, 4 * s.C, s.C);
-    linear_weight_grad(g + l->at[FC], g + l->at[FC_BIAS], b.norm2, k.dfc, s.R, s.C, 4 * s.C);
-    layernorm_weight_grad(g + l->at[NORM2_GAIN], g + l->at[NORM2_BIAS], k.dnorm2, b.h, b.mean2, b.rstd2, s.R, s.C);
-    linear_weight_grad(g + l->at[PROJ], g + l->at[PROJ_BIAS], b.attention, k.dh, s.R, s.C, s.C);
-    linear_weight_grad(g + l->at[QKV], g + l->at[QKV_BIAS], b.norm1, k.dqkv, s.R, s.C, 3 * s.C);
-    layernorm_weight_grad(g + l->at[NORM1_GAIN], g + l->at[NORM1_BIAS], k.dnorm1, p->in, b.mean1, b.rstd1, s.R, s.C);
+    linear_weight_grad(g + l->at[OUT], NULL, b.gelu, dout, s.R, 4 * s.width, s.C);
+    bias_weight_grad(g + l->at[OUT_BIAS], p->dout, s.rows, s.C);
+    linear_weight_grad(g + l->at[FC], g + l->at[FC_BIAS], b.norm2, k.dfc, s.R, s.C, 4 * s.width);
+    layernorm_weight_grad(g + l->at[NORM2_GAIN], g + l->at[NORM2_BIAS], dnorm2, b.h, b.mean2, b.rstd2, s.rows, s.C);
+    linear_weight_grad(g + l->at[PROJ], NULL, b.attention, k.dh, s.R, s.width, s.C);
+    bias_weight_grad(g + l->at[PROJ_BIAS], k.dh + s.own_at, s.rows, s.C);
+    linear_weight_grad(g + l->at[QKV], g + l->at[QKV_BIAS], b.norm1, k.dqkv, s.R, s.C, 3 * s.width);
+    layernorm_weight_grad(g + l->at[NORM1_GAIN], g + l->at[NORM1_BIAS], dnorm1, p->in, b.mean1, b.rstd1, s.rows, s.C);
 }
 
 /* ---- head ---------------------------------------------------------------------------------------------------------------- */
@@ -189,50 +247,55 @@ static void block_weight_grad(const struct layer *l, struct pass *p)
 enum { NORM_GAIN, NORM_BIAS, HEAD };
 
 struct head_saved {
-    float *mean, *rstd, *norm, *probabilities;
+    float *mean, *rstd;          /* [rows] */
+    float *norm, *probabilities; /* [R,C], [R,V] */
 };
 
-static struct head_saved head_saved_at(float *arena, struct shape s)
+static struct head_saved head_saved_at(float *arena, const struct shape *s)
 {
     struct head_saved h = { 0 };
-    h.mean = take(&arena, (size_t)s.R);
-    h.rstd = take(&arena, (size_t)s.R);
-    h.norm = take(&arena, (size_t)s.R * (size_t)s.C);
-    h.probabilities = take(&arena, (size_t)s.R * (size_t)s.V);
+    h.mean = take(&arena, (size_t)s->rows);
+    h.rstd = take(&arena, (size_t)s->rows);
+    h.norm = take(&arena, s->all);
+    h.probabilities = take(&arena, (size_t)s->R * (size_t)s->V);
     return h;
 }
 
 static void head_forward(const struct layer *l, struct pass *p)
 {
     const struct shape s = shape_of(l, p);
-    const struct head_saved h = head_saved_at(p->saved, s);
+    const struct head_saved h = head_saved_at(p->saved, &s);
     const float *w = p->params;
 
-    layernorm_forward(h.norm, h.mean, h.rstd, p->in, w + l->at[NORM_GAIN], w + l->at[NORM_BIAS], s.R, s.C);
+    layernorm_forward(h.norm + s.own_at, h.mean, h.rstd, p->in, w + l->at[NORM_GAIN], w + l->at[NORM_BIAS], s.rows, s.C);
+    tensor_gather(p->tensor, h.norm, s.all);
     linear_transposed_forward(h.probabilities, h.norm, w + l->at[HEAD], s.R, s.C, s.V);
-    p->loss = cross_entropy_forward(h.probabilities, p->targets, s.R, s.V);
+    p->loss = tensor_cross_entropy(p->tensor, h.probabilities, p->targets, s.first_symbol, s.R, s.V, p->scratch);
 }
 
 /* kept: the gradient with respect to the logits [R,V], then the one with respect to the norm's output [R,C]. */
 static void head_input_grad(const struct layer *l, struct pass *p)
 {
     const struct shape s = shape_of(l, p);
-    const struct head_saved h = head_saved_at(p->saved, s);
+    const struct head_saved h = head_saved_at(p->saved, &s);
+    const float *w = p->params;
     float *dlogits = p->kept, *dnorm = p->kept + (size_t)s.R * (size_t)s.V;
 
-    cross_entropy_input_grad(dlogits, h.probabilities, p->targets, p->weight, s.R, s.V);
-    linear_transposed_input_grad(dnorm, dlogits, p->params + l->at[HEAD], s.R, s.C, s.V);
-    layernorm_input_grad(p->din, dnorm, p->in, p->params + l->at[NORM_GAIN], h.mean, h.rstd, s.R, s.C);
+    cross_entropy_input_grad(dlogits, h.probabilities, p->targets, p->weight, s.first_symbol, s.R, s.V);
+    linear_transposed_input_grad(dnorm, dlogits, w + l->at[HEAD], s.R, s.C, s.V);
+    tensor_sum(p->tensor, dnorm, s.all);
+    layernorm_input_grad(p->din, dnorm + s.own_at, p->in, w + l->at[NORM_GAIN], h.mean, h.rstd, s.rows, s.C);
 }
 
 static void head_weight_grad(const struct layer *l, struct pass *p)
 {
     const struct shape s = shape_of(l, p);
-    const struct head_saved h = head_saved_at(p->saved, s);
-    const float *dlogits = p->kept, *dnorm = p->kept + (size_t)s.R * (size_t)s.V;
+    const struct head_saved h = head_saved_at(p->saved, &s);
+    const float *dlogits = p->kept, *dnorm = p->kept + (size_t)s.R * (size_t)s.V + s.own_at;
+    float *g = p->grads;
 
-    linear_transposed_weight_grad(p->grads + l->at[HEAD], h.norm, dlogits, s.R, s.C, s.V);
-    layernorm_weight_grad(p->grads + l->at[NORM_GAIN], p->grads + l->at[NORM_BIAS], dnorm, p->in, h.mean, h.rstd, s.R, s.C);
+    linear_transposed_weight_grad(g + l->at[HEAD], h.norm, dlogits, s.R, s.C, s.V);
+    layernorm_weight_grad(g + l->at[NORM_GAIN], g + l->at[NORM_BIAS], dnorm, p->in, h.mean, h.rstd, s.rows, s.C);
 }
 
 /* ---- the model ----------------------------------------------------------------------------------------------------------- */
@@ -253,6 +316,17 @@ static const char *gpt_refuses(const void *options)
     return why;
 }
 
+static const char *gpt_refuses_shard(const void *options, int tensor, bool sequence)
+{
+    const struct gpt_options *o = options;
+    const struct shard_limit limits[] = {
+        { "model.heads", o->heads, .equally = true },
+        { "model.vocabulary", o->vocabulary, .equally = false },
+        { "model.sequence", o->sequence, .equally = true },
+    };
+    return shard_refuses(limits, sequence ? 3 : 2, tensor);
+}
+
 static struct sample_shape gpt_shape(const void *options)
 {
     const struct gpt_options *o = options;
@@ -265,7 +339,11 @@ static void add_embedding(struct network *net, const struct gpt_options *o)
     const int V = (int)o->vocabulary, T = (int)o->sequence, C = (int)o->hidden;
     network_slice(net, &(struct slice_form){ "token", V, C, 0, 0.02F, CUT_ROWS });
     network_slice(net, &(struct slice_form){ "position", T, C, 0, 0.01F, CUT_NONE });
-    l->out_floats = (size_t)(o->sequence * o->hidden);
+    const struct shape s = shape_for(o, &net->shard, 1);
+    l->out_floats = s.own;
+    l->kept_floats = s.rows < s.R ? s.all : 0;
+    l->operators_g = 1;
+    l->operator_floats = s.all;
 }
 
 /* Products of a block per position: 12 C^2 weights, and 2 C (T+1)/2 for queries by keys and the same for probabilities by values
@@ -295,14 +373,16 @@ static void add_block(struct network *net, const struct gpt_options *o, int i)
     for (size_t k = 0; k < sizeof slices / sizeof slices[0]; k++)
         network_slice(net, &slices[k]);
 
-    const size_t T = (size_t)o->sequence;
-    l->in_floats = l->out_floats = T * (size_t)C;
-    l->saved_floats = block_saved_floats(T, (size_t)C, (size_t)o->heads);
-    l->kept_floats = block_kept_floats(T, (size_t)C);
-    const double weights = 12.0 * C * C, attention = 2.0 * C * ((double)T + 1) / 2;
-    l->flop_forward = (double)T * (2 * weights + 2 * attention);
-    l->flop_input_grad = (double)T * (2 * weights + 4 * attention);
-    l->flop_weight_grad = (double)T * 2 * weights;
+    const struct shape s = shape_for(o, &net->shard, 1);
+    l->in_floats = l->out_floats = s.own;
+    l->saved_floats = block_saved_floats(&s);
+    l->kept_floats = block_kept_floats(&s);
+    l->operators_f = l->operators_g = 2;
+    l->operator_floats = s.all;
+    const double weights = 12.0 * C * C, attention = 2.0 * C * ((double)s.T + 1) / 2, rows = (double)s.T / net->shard.ranks;
+    l->flop_forward = rows * (2 * weights + 2 * attention);
+    l->flop_input_grad = rows * (2 * weights + 4 * attention);
+    l->flop_weight_grad = rows * 2 * weights;
 }
 
 static void add_head(struct network *net, const struct gpt_options *o)
@@ -315,11 +395,15 @@ static void add_head(struct network *net, const struct gpt_options *o)
         network_share(net, token);
     else
         network_slice(net, &(struct slice_form){ "weight", (int)o->vocabulary, (int)o->hidden, 0, 0.02F, CUT_ROWS });
-    const size_t T = (size_t)o->sequence, C = (size_t)o->hidden, V = (size_t)o->vocabulary;
-    l->in_floats = T * C;
-    l->saved_floats = T * (2 + C + V);
-    l->kept_floats = T * (V + C);
-    l->flop_forward = l->flop_input_grad = l->flop_weight_grad = 2.0 * (double)(T * C * V);
+    const struct shape s = shape_for(o, &net->shard, 1);
+    const size_t logits = (size_t)s.T * (size_t)s.V;
+    l->in_floats = s.own;
+    l->saved_floats = 2 * (size_t)s.rows + s.all + logits;
+    l->kept_floats = logits + s.all;
+    l->operators_f = 1;
+    l->operator_floats = s.all;
+    l->loss_rows = (size_t)s.T;
+    l->flop_forward = l->flop_input_grad = l->flop_weight_grad = 2.0 * (double)s.all * (double)o->vocabulary / net->shard.ranks;
 }
 
 static status gpt_build(struct network *net, const void *options)
@@ -331,13 +415,14 @@ static status gpt_build(struct network *net, const void *options)
         add_block(net, o, i);
     add_head(net, o);
     net->rows_per_sample = (int)o->sequence;
-    net->scratch_floats = (size_t)o->sequence * (size_t)(o->hidden + o->sequence);
+    net->scratch_floats = (size_t)o->sequence * (size_t)(o->hidden + o->sequence + 3); /* 3: rows of the loss */
     return STATUS_OK;
 }
 
 const struct model model_gpt = {
     .member = { "gpt", "Decoder-only transformer, as GPT-2.", "Radford et al. 2019", gpt_keys, sizeof(struct gpt_options) },
     .refuses = gpt_refuses,
+    .refuses_shard = gpt_refuses_shard,
     .shape = gpt_shape,
     .build = gpt_build,
 };

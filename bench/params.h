@@ -32,7 +32,7 @@ struct slice {
     float mean;        /* initial value where deviation is 0 */
     float deviation;   /* of the normal initial values, whose mean is 0; 0: all equal to mean */
     bool decays;       /* whether weight decay applies: matrices yes, gains and biases no */
-    bool partial;      /* the sum of the tensor ranks' gradients is the gradient (see tensor_sum_partial) */
+    bool partial;      /* whole on every tensor rank, and the sum of their gradients is the gradient (see tensor_sum_partial) */
 
     /* What is here of the whole slice: rows from first_row on, and of each of `groups` equal groups of columns, those from
      * first_column on. */

@@ -12,15 +12,16 @@
 
 enum { ROWS_AT_ONCE = 8 }; /* rows summed per visit of db, whose loads and stores would otherwise cost as much as dy's */
 
-static void add_column_sums(float *db, const float *dy, size_t rows, size_t out)
+void bias_weight_grad(float *db, const float *dy, int rows, int out)
 {
-    for (size_t r0 = 0; r0 < rows; r0 += ROWS_AT_ONCE) {
-        const size_t r1 = rows - r0 < ROWS_AT_ONCE ? rows : r0 + ROWS_AT_ONCE;
-        for (size_t i = 0; i < out; i += LANES) {
-            const size_t m = vec_count(out, i);
+    const size_t R = (size_t)rows, n = (size_t)out;
+    for (size_t r0 = 0; r0 < R; r0 += ROWS_AT_ONCE) {
+        const size_t r1 = R - r0 < ROWS_AT_ONCE ? R : r0 + ROWS_AT_ONCE;
+        for (size_t i = 0; i < n; i += LANES) {
+            const size_t m = vec_count(n, i);
             vec sum = vec_load_some(db + i, m, 0);
             for (size_t r = r0; r < r1; r++)
-                sum += vec_load_some(dy + r * out + i, m, 0);
+                sum += vec_load_some(dy + r * n + i, m, 0);
             vec_store_some(db + i, sum, m);
         }
     }
@@ -43,7 +44,7 @@ void linear_weight_grad(float *dw, float *db, const float *x, const float *dy, i
 {
     matmul(true, false, in, out, rows, 1, x, in, dy, out, 1, dw, out);
     if (db)
-        add_column_sums(db, dy, (size_t)rows, (size_t)out);
+        bias_weight_grad(db, dy, rows, out);
 }
 
 void linear_transposed_forward(float *y, const float *x, const float *w, int rows, int in, int out)

@@ -1,4 +1,4 @@
-/* Element-wise layers and the three vector operations that everything else shares.
+/* Element-wise layers and the vector operations that everything else shares.
  *
  * gelu needs one exponential per element, because 0.5 (1 + tanh u) = 1 / (1 + exp(-2u)) =: s(x):
  *     y = x s      dy/dx = s + x s (1 - s) 2 u'      u = sqrt(2/pi) (x + 0.044715 x^3)
@@ -58,6 +58,12 @@ void residual_forward(float *y, const float *a, const float *b, size_t n)
 void add(float *y, const float *x, size_t n)
 {
     residual_forward(y, y, x, n);
+}
+
+void maximum(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] > y[i] ? x[i] : y[i];
 }
 
 void scale(float *y, float factor, size_t n)

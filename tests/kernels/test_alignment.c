@@ -48,7 +48,7 @@ static void run_loss(float *const in[], float *const out[])
 {
     memcpy(out[0], in[0], ROWS * C * sizeof *out[0]);
     out[2][0] = (float)cross_entropy_forward(out[0], targets, ROWS, C);
-    cross_entropy_input_grad(out[1], out[0], targets, 0.5f, ROWS, C);
+    cross_entropy_input_grad(out[1], out[0], targets, 0.5f, 0, ROWS, C);
 }
 
 static void (*const layers[])(float *const in[], float *const out[]) = { run_linear,    run_linear_transposed, run_layernorm,

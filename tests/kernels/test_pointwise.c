@@ -91,7 +91,7 @@ static void results_may_replace_their_input(void **state)
     }
 }
 
-static void sums_and_multiples_are_exact(void **state)
+static void sums_multiples_and_maxima_are_exact(void **state)
 {
     (void)state;
     for (int i = 0; i < MOST; i++)
@@ -101,38 +101,67 @@ static void sums_and_multiples_are_exact(void **state)
     scale(y, 0.5f, MOST);
     for (int i = 0; i < MOST; i++)
         assert_true(y[i] == (float)(4 * i + 1) / 2);
+    for (int i = 0; i < MOST; i++)
+        x[i] = (float)(i % 7), y[i] = (float)(i % 5);
+    maximum(y, x, MOST);
+    for (int i = 0; i < MOST; i++)
+        assert_true(y[i] == (float)(i % 7 > i % 5 ? i % 7 : i % 5));
 }
 
 enum { B = 2, T = 3, C = 5, V = 4 };
 static const int32_t symbols[B * T] = { 1, 3, 1, 0, 1, 3 }; /* 2 does not occur, 1 occurs three times */
 
+/* The ranges cover the vocabulary; each share adds its own rows to what the others have. */
 static void embedding_adds_the_rows_of_symbol_and_position(void **state)
 {
     (void)state;
-    float token[V * C], position[T * C], out[B * T * C];
-    fill(token, COUNT(token), 1);
-    fill(position, COUNT(position), 2);
-    embedding_forward(out, symbols, token, position, B, T, C);
-    for (int i = 0; i < B * T * C; i++)
-        assert_true(out[i] == token[symbols[i / C] * C + i % C] + position[i / C % T * C + i % C]);
+    const int starts[][4] = { { 0, V, V, V }, { 0, 1, 3, V }, { 0, 0, 2, V } };
+    for (size_t s = 0; s < COUNT(starts); s++) {
+        float token[V * C], position[T * C], part[B * T * C], out[B * T * C] = { 0 };
+        fill(token, COUNT(token), 1);
+        fill(position, COUNT(position), 2);
+        for (int i = 0; i < 3; i++) {
+            const int first = starts[s][i];
+            embedding_forward(part, symbols, token + first * C, first, starts[s][i + 1] - first, B * T, C);
+            add(out, part, COUNT(out));
+        }
+        position_forward(out, out, position, 0, B * T, T, C);
+        for (int i = 0; i < B * T * C; i++)
+            assert_true(out[i] == token[symbols[i / C] * C + i % C] + position[i / C % T * C + i % C]);
+    }
 }
 
 static void embedding_gradient_counts_each_use_on_top_of_what_is_there(void **state)
 {
     (void)state;
-    float dtoken[V * C], dposition[T * C], ones[B * T * C];
-    for (int i = 0; i < B * T * C; i++)
-        ones[i] = 1;
-    for (int i = 0; i < V * C; i++)
-        dtoken[i] = 10;
-    for (int i = 0; i < T * C; i++)
-        dposition[i] = 20;
-    embedding_weight_grad(dtoken, dposition, symbols, ones, B, T, C);
-    const float uses[V] = { 1, 3, 0, 2 };
-    for (int i = 0; i < V * C; i++)
-        assert_true(dtoken[i] == 10 + uses[i / C]);
-    for (int i = 0; i < T * C; i++)
-        assert_true(dposition[i] == 20 + B);
+    for (int split = 0; split <= V; split++) {
+        float dtoken[V * C], ones[B * T * C];
+        for (int i = 0; i < B * T * C; i++)
+            ones[i] = 1;
+        for (int i = 0; i < V * C; i++)
+            dtoken[i] = 10;
+        embedding_weight_grad(dtoken, symbols, ones, 0, split, B * T, C);
+        embedding_weight_grad(dtoken + split * C, symbols, ones, split, V - split, B * T, C);
+        const float uses[V] = { 1, 3, 0, 2 };
+        for (int i = 0; i < V * C; i++)
+            assert_true(dtoken[i] == 10 + uses[i / C]);
+    }
+}
+
+static void position_gradient_sums_the_rows_at_each_position(void **state)
+{
+    (void)state;
+    for (int split = 0; split <= B * T; split++) {
+        float dposition[T * C], dout[B * T * C];
+        for (int i = 0; i < B * T * C; i++)
+            dout[i] = (float)(i / C + 1);
+        for (int i = 0; i < T * C; i++)
+            dposition[i] = 20;
+        position_weight_grad(dposition, dout, 0, split, T, C);
+        position_weight_grad(dposition, dout + split * C, split, B * T - split, T, C);
+        for (int i = 0; i < T * C; i++)
+            assert_true(dposition[i] == (float)(20 + 2 * (i / C + 1) + T));
+    }
 }
 
 int main(void)
@@ -144,9 +173,10 @@ int main(void)
         cmocka_unit_test(nan_and_infinity_pass_through),
         cmocka_unit_test(relu_keeps_what_is_positive),
         cmocka_unit_test(results_may_replace_their_input),
-        cmocka_unit_test(sums_and_multiples_are_exact),
+        cmocka_unit_test(sums_multiples_and_maxima_are_exact),
         cmocka_unit_test(embedding_adds_the_rows_of_symbol_and_position),
         cmocka_unit_test(embedding_gradient_counts_each_use_on_top_of_what_is_there),
+        cmocka_unit_test(position_gradient_sums_the_rows_at_each_position),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

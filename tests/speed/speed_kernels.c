@@ -85,7 +85,8 @@ static void layernorm_dw(void)
 
 static void embed(void)
 {
-    embedding_forward(y, symbols, x, z, B, T, C);
+    embedding_forward(y, symbols, x, 0, C, ROWS, C);
+    position_forward(y, y, z, 0, ROWS, T, C);
 }
 
 static void entropy(void)
@@ -95,7 +96,7 @@ static void entropy(void)
 
 static void entropy_grad(void)
 {
-    cross_entropy_input_grad(y, x, symbols, 1, ROWS, C);
+    cross_entropy_input_grad(y, x, symbols, 1, 0, ROWS, C);
 }
 
 static void sgd(void)
@@ -196,7 +197,7 @@ static const struct row {
     { "layernorm", layernorm, 8. * N, "GB/s", copy },
     { "layernorm, input gradient", layernorm_dx, 12. * N, "GB/s", copy },
     { "layernorm, weight gradient", layernorm_dw, 8. * N, "GB/s", copy },
-    { "embedding", embed, 12. * ROWS *C, "GB/s", copy },
+    { "embedding", embed, 20. * ROWS *C, "GB/s", copy },
     { "cross-entropy", entropy, 8. * ROWS *C, "GB/s", copy },
     { "cross-entropy, gradient", entropy_grad, 8. * ROWS *C, "GB/s", copy },
     { "sgd", sgd, 12. * N, "GB/s", copy },
