@@ -11,7 +11,8 @@
 #include "bench/batch.h"
 #include "bench/config_keys.h"
 #include "bench/config_rules.h"
-#include "bench/model.h"
+#include "bench/gradient.h"
+#include "bench/part.h"
 #include "bench/schedule.h"
 
 enum { LAYOUTS_SHOWN = 4 };
@@ -137,13 +138,16 @@ static struct pipeline pipeline_of(const struct config *c, int replica)
                          (int)batch_leaves_of(c, replica), c->parallel.recompute, c->parallel.recompute_last_stage);
 }
 
+static int64_t routes_of(const struct config *c)
+{
+    return pipeline_of(c, 0).schedule->placement == PLACEMENT_BIDIRECTIONAL ? 2 : 1;
+}
+
 /* Every rank has a micro-batch for each of its parts: with two routes, each route has one. */
 static status every_route_has_a_micro_batch(struct config *c, int ranks)
 {
     (void)ranks;
-    const bool two_routes = pipeline_of(c, 0).schedule->placement == PLACEMENT_BIDIRECTIONAL;
-    const int64_t global = c->batch.global, leaves = batch_leaves(c), routes = two_routes ? 2 : 1,
-                  wanted = routes * c->parallel.data;
+    const int64_t global = c->batch.global, leaves = batch_leaves(c), routes = routes_of(c), wanted = routes * c->parallel.data;
     if (leaves >= wanted)
         return STATUS_OK;
     char micro[64] = "", data[64] = "";
@@ -156,7 +160,7 @@ static status every_route_has_a_micro_batch(struct config *c, int ranks)
         "%s: batch.global = %lld in micro-batches of batch.micro = %lld makes %lld, which is less than one for each of "
         "parallel.data = %lld replicas%s (fits: batch.global = %lld%s%s)",
         c->origin, (long long)global, (long long)c->batch.micro, (long long)leaves, (long long)c->parallel.data,
-        two_routes ? " and directions" : "", (long long)((wanted - 1) * c->batch.micro + 1), micro, data);
+        routes > 1 ? " and directions" : "", (long long)((wanted - 1) * c->batch.micro + 1), micro, data);
 }
 
 /* ---- pipeline ------------------------------------------------------------------------------------------------------------ */
@@ -237,6 +241,33 @@ static status sequence_needs_tensor(struct config *c, int ranks)
                        c->origin);
 }
 
+static status zero_suits_the_replicas(struct config *c, int ranks)
+{
+    (void)ranks;
+    const char *why = gradient_refuses(c, (int)(routes_of(c) * c->parallel.data), batch_leaves(c));
+    return why ? status_fail(STATUS_USAGE, "%s: %s", c->origin, why) : STATUS_OK;
+}
+
+/* The two gradients of a tied matrix are added after the sum over replicas, of which ZeRO leaves each replica a piece only. */
+static status zero_has_whole_tied_gradients(struct config *c, int ranks)
+{
+    (void)ranks;
+    struct network net;
+    const bool two_copies = c->parallel.pipeline > 1 || strcmp(c->exchange.reduction, "tree") == 0;
+    if (!c->parallel.zero || !two_copies)
+        return STATUS_OK;
+    TRY(network_open(&net, model_find(c->model.name), c->model.options, &shard_whole));
+    const bool tied = network_is_tied(&net);
+    network_close(&net);
+    if (!tied)
+        return STATUS_OK;
+    return status_fail(
+        STATUS_USAGE,
+        "%s: parallel.zero = %lld deals out the sums of gradients, but a tied matrix that is there twice, as with %s, "
+        "needs the whole of both (fits: model.tied = false, or parallel.zero = 0)",
+        c->origin, (long long)c->parallel.zero, c->parallel.pipeline > 1 ? "a pipeline" : "exchange.reduction = \"tree\"");
+}
+
 static status no_thread_beside_other_messages(struct config *c, int ranks)
 {
     (void)ranks;
@@ -251,4 +282,5 @@ static status no_thread_beside_other_messages(struct config *c, int ranks)
 config_rule *const layout_rules[] = { degrees_make_the_ranks,          every_route_has_a_micro_batch,
                                       stages_share_the_layers,         schedule_suits_every_replica,
                                       sequence_needs_tensor,           model_can_be_split,
-                                      no_thread_beside_other_messages, NULL };
+                                      no_thread_beside_other_messages, zero_suits_the_replicas,
+                                      zero_has_whole_tied_gradients,   NULL };

@@ -2,99 +2,254 @@
 #include "bench/explain.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "bench/train.h"
+#include "bench/batch.h"
+#include "bench/footprint.h"
+#include "bench/partition.h"
+#include "bench/playback.h"
+#include "bench/traffic.h"
 
-enum { RANKS_SHOWN = 16 };
+enum { ROWS_SHOWN = 16, GROUPS_SHOWN = 8, LINKS_SHOWN = 5, LINK_RANKS_MAX = 1024, TEXT_BYTES = 32 };
 
-static void explain_bytes(double B, FILE *out)
+struct view {
+    const struct config *config;
+    int ranks;
+    char *const *hosts;
+    FILE *out;
+};
+
+static const char *bytes_text(double B, char text[TEXT_BYTES])
 {
     static const char *const units[] = { "B", "kB", "MB", "GB", "TB" };
     int u = 0;
-    while (B >= 1000 && u < 4) {
+    for (; B >= 1000 && u < 4; u++)
         B /= 1000;
-        u++;
-    }
-    fprintf(out, "%.*f %s", u ? 2 : 0, B, units[u]);
+    snprintf(text, TEXT_BYTES, isnan(B) ? "unknown" : "%.*f %s", u ? 2 : 0, B, units[u]);
+    return text;
 }
 
-static void explain_model(const struct config *c, const struct network *net, FILE *out)
+/* ---- model, batch, schedule ---------------------------------------------------------------------------------------------- */
+
+static void explain_model(const struct view *v, const struct network *net)
 {
+    const struct config *c = v->config;
     const double batch = (double)c->batch.global;
-    fprintf(out, "\nmodel       %s: %zu parameters in %d slices, %d layers, %.4g + %.4g Gflop a step forward + backward\n",
+    fprintf(v->out, "\nmodel       %s: %zu parameters in %d slices, %d layers, %.4g + %.4g Gflop a step forward + backward\n",
             c->model.name, net->params.n, net->params.count, net->count, 1e-9 * batch * network_flop_forward(net),
             1e-9 * batch * network_flop_backward(net));
-    fprintf(out, "batch       %lld samples a step in %lld micro-batches of %lld\n", (long long)c->batch.global,
-            (long long)(c->batch.global / c->batch.micro), (long long)c->batch.micro);
+    fprintf(v->out, "batch       %lld samples a step in %lld micro-batches of %d at most\n", (long long)c->batch.global,
+            (long long)batch_leaves(c), batch_most_samples(c));
+    fprintf(v->out, "ranks       %d = data %lld x pipeline %lld x tensor %lld, order %s\n", v->ranks, (long long)c->parallel.data,
+            (long long)c->parallel.pipeline, (long long)c->parallel.tensor, c->parallel.order);
 }
 
-static void explain_exchange(const struct config *c, const struct network *net, int ranks, FILE *out)
+static void explain_schedule(const struct view *v, const struct assignment *first)
 {
-    const int64_t leaves = c->batch.global / c->batch.micro;
-    double total_B = 0;
-    for (int r = 0; r < ranks; r++)
-        total_B += gradient_plan(c, net->params.n, leaves, r, ranks).sent_B;
-    const struct gradient_plan first = gradient_plan(c, net->params.n, leaves, 0, ranks);
-    fprintf(out, "exchange    gradients: %s by %s in %d bucket%s", first.op, first.algorithm, first.buckets,
-            first.buckets == 1 ? "" : "s");
-    if (isnan(total_B)) {
-        fprintf(out, "; the MPI library does not say what its own allreduce sends\n");
+    const struct pipeline *p = &first->pipeline;
+    if (p->stages == 1) {
+        fprintf(v->out, "bubble      none: there is no pipeline\n");
         return;
     }
-    fprintf(out, ", ");
-    explain_bytes(total_B, out);
-    fprintf(out, " a step over all ranks (%.0f B), ", total_B);
-    explain_bytes(first.sent_B, out);
-    fprintf(out, " from rank 0\n");
+    const double bubble = pipeline_bubble_theory(p);
+    fprintf(v->out, "schedule    %s: %d micro-batches through %d stages of %d chunk%s, %s\n", p->schedule->member.name,
+            p->micro_batches, p->stages, first->count, first->count == 1 ? "" : "s",
+            !p->recompute       ? "nothing recomputed"
+            : p->recompute_last ? "recomputed on all stages"
+                                : "recomputed on all stages but the last");
+    fprintf(v->out,
+            "bubble      %.2f %% of the time, %.4f of the work, if a forward pass takes 1, a backward pass 2 on every stage, and "
+            "messages nothing\n",
+            100 * bubble, bubble / (1 - bubble));
 }
 
-static void explain_memory(const struct config *c, const struct network *net, int ranks, FILE *out)
+/* ---- who sits where ------------------------------------------------------------------------------------------------------ */
+
+static double part_cost(const struct config *c, const struct network *net)
 {
-    const struct footprint f = trainer_footprint(c, net, 0, ranks);
-    const struct {
-        const char *what;
-        double B;
-    } rows[] = { { "parameters", f.parameters_B },    { "gradients", f.gradients_B },     { "optimizer", f.optimizer_B },
-                 { "exchange", f.exchange_B },        { "activations", f.activations_B }, { "batch", f.batch_B },
-                 { "verification", f.verification_B } };
-    double sum_B = 0;
-    fprintf(out, "memory      of rank 0: ");
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        fprintf(out, "%s%s ", i ? ", " : "", rows[i].what);
-        explain_bytes(rows[i].B, out);
-        sum_B += rows[i].B;
+    double cost = 0;
+    for (int i = 0; i < net->count; i++)
+        cost += partition_layer_cost(c, &net->layers[i]);
+    return cost;
+}
+
+/* total: the cost of the parts of one tensor rank. */
+static void explain_parts(const struct view *v, const struct assignment *a, double total)
+{
+    for (int i = 0; i < a->count; i++) {
+        const struct network *net = &a->parts[i].net;
+        fprintf(v->out, "%7d %6d   %10zu %9.1f %%   %s .. %s\n", a->at[AXIS_PIPELINE], i, net->params.n,
+                100 * part_cost(v->config, net) / total, net->layers[0].name, net->layers[net->count - 1].name);
     }
-    fprintf(out, "; together ");
-    explain_bytes(sum_B, out);
-    fprintf(out, ", beside the program and the data\n");
 }
 
-static void explain_layout(const struct config *c, int ranks, FILE *out)
+static status explain_stages(const struct view *v, const struct network *whole)
 {
-    const int degree[AXIS_COUNT] = { [AXIS_TENSOR] = 1, [AXIS_PIPELINE] = 1, [AXIS_DATA] = (int)c->parallel.data };
-    const size_t leaves = (size_t)(c->batch.global / c->batch.micro);
-    fprintf(out, "\n%6s %6s   micro-batches of a step\n", "rank", "data");
-    for (int r = 0; r < ranks && r < RANKS_SHOWN; r++) {
+    const struct config *c = v->config;
+    const int degree[AXIS_COUNT] = { (int)c->parallel.tensor, (int)c->parallel.pipeline, (int)c->parallel.data };
+    fprintf(v->out, "\n%7s %6s   %10s %11s   layers\n", "stage", "chunk", "parameters", "cost");
+    for (int stage = 0; stage < c->parallel.pipeline && stage < ROWS_SHOWN; stage++) {
+        struct assignment a;
+        TRY(assignment_open(&a, c, grid_rank(degree, c->parallel.order, (const int[AXIS_COUNT]){ 0, stage, 0 })));
+        explain_parts(v, &a, part_cost(c, whole) / degree[AXIS_TENSOR]);
+        assignment_close(&a);
+    }
+    if (c->parallel.pipeline > ROWS_SHOWN)
+        fprintf(v->out, "    ... and so on up to stage %lld\n", (long long)c->parallel.pipeline - 1);
+    return STATUS_OK;
+}
+
+static status explain_rank(const struct view *v, int rank)
+{
+    struct assignment a;
+    struct footprint f;
+    TRY(assignment_open(&a, v->config, rank));
+    const int at[] = { a.at[AXIS_DATA], a.at[AXIS_PIPELINE], a.at[AXIS_TENSOR] };
+    const int64_t first = a.first_leaf, last = first + a.micro_batches - 1;
+    const status s = footprint_of(v->config, &a, &f);
+    assignment_close(&a);
+    TRY(s);
+    const double columns[] = { f.parameters_B,  f.gradients_B, f.optimizer_B,   f.exchange_B,
+                               f.activations_B, f.messages_B,  f.verification_B };
+    double all = 0;
+    fprintf(v->out, "%7d %5d %5d %5d %6lld ..%5lld", rank, at[0], at[1], at[2], (long long)first, (long long)last);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        fprintf(v->out, " %10.3f", 1e-6 * columns[i]);
+        all += columns[i];
+    }
+    fprintf(v->out, " %10.3f\n", 1e-6 * all);
+    return STATUS_OK;
+}
+
+static status explain_ranks(const struct view *v)
+{
+    fprintf(v->out, "\n%7s %5s %5s %5s %13s %10s %10s %10s %10s %10s %10s %10s %10s   MB, beside the program and the data\n",
+            "rank", "data", "pipe", "tens", "micro-batches", "parameters", "gradients", "optimizer", "exchange", "activation",
+            "messages", "checking", "together");
+    for (int r = 0; r < v->ranks && r < ROWS_SHOWN; r++)
+        TRY(explain_rank(v, r));
+    if (v->ranks > ROWS_SHOWN)
+        fprintf(v->out, "    ... and so on up to rank %d\n", v->ranks - 1);
+    return STATUS_OK;
+}
+
+/* "  data   0 4, 1 5, ": the groups along an axis, each by its ranks. */
+static void explain_groups(const struct view *v, enum axis axis)
+{
+    const struct config *c = v->config;
+    const int degree[AXIS_COUNT] = { (int)c->parallel.tensor, (int)c->parallel.pipeline, (int)c->parallel.data };
+    int shown = 0;
+    fprintf(v->out, "  %-8s", axis_name(axis));
+    for (int r = 0; r < v->ranks; r++) {
         int at[AXIS_COUNT];
         grid_coordinates(degree, c->parallel.order, r, at);
-        const size_t first = block_start(leaves, ranks, at[AXIS_DATA]), count = block_length(leaves, ranks, at[AXIS_DATA]);
-        fprintf(out, "%6d %6d   %zu .. %zu\n", r, at[AXIS_DATA], first, first + count - 1);
+        if (at[axis] || shown++ >= GROUPS_SHOWN)
+            continue;
+        for (at[axis] = 0; at[axis] < degree[axis] && at[axis] < ROWS_SHOWN; at[axis]++)
+            fprintf(v->out, "%s%d", at[axis] ? " " : shown > 1 ? ", " : "  ", grid_rank(degree, c->parallel.order, at));
+        fprintf(v->out, degree[axis] > ROWS_SHOWN ? " ..." : "");
     }
-    if (ranks > RANKS_SHOWN)
-        fprintf(out, "   ... and so on up to rank %d\n", ranks - 1);
+    fprintf(v->out, shown > GROUPS_SHOWN ? ", ...\n" : "\n");
 }
 
-status explain(const struct config *c, int ranks, FILE *out)
+/* ---- bytes --------------------------------------------------------------------------------------------------------------- */
+
+static void explain_purposes(const struct view *v, const struct traffic *t)
 {
-    struct network net;
-    TRY(network_open(&net, model_find(c->model.name), c->model.options, &shard_whole));
-    config_print(c, out);
-    explain_model(c, &net, out);
-    fprintf(out, "ranks       %d = data %lld\n", ranks, (long long)c->parallel.data);
-    explain_exchange(c, &net, ranks, out);
-    explain_memory(c, &net, ranks, out);
-    fprintf(out, "bubble      none: there is no pipeline\n");
-    explain_layout(c, ranks, out);
-    network_close(&net);
+    fprintf(v->out, "\n%-20s %10s %14s %14s   payload of a step\n", "sends", "along", "all ranks", "rank 0");
+    for (int p = 0; p < PURPOSE_COUNT; p++) {
+        char sum[TEXT_BYTES], first[TEXT_BYTES];
+        double all_B = 0;
+        for (int r = 0; r < v->ranks; r++)
+            all_B += traffic_sent_B(t, (enum purpose)p, r);
+        if (all_B != 0)
+            fprintf(v->out, "%-20s %10s %14s %14s   %.0f B\n", purpose_name((enum purpose)p), traffic_group((enum purpose)p),
+                    bytes_text(all_B, sum), bytes_text(traffic_sent_B(t, (enum purpose)p, 0), first), all_B);
+    }
+}
+
+struct link {
+    int from, to;
+    double B;
+};
+
+/* Keeps best[0 .. LINKS_SHOWN) sorted; returns how many there are. */
+static int offer_link(struct link *best, int count, struct link l)
+{
+    int at = count;
+    for (; at > 0 && l.B > best[at - 1].B; at--)
+        if (at < LINKS_SHOWN)
+            best[at] = best[at - 1];
+    if (at < LINKS_SHOWN)
+        best[at] = l;
+    return count < LINKS_SHOWN ? count + 1 : count;
+}
+
+static void explain_links(const struct view *v, const struct traffic *t)
+{
+    struct link best[LINKS_SHOWN];
+    char text[TEXT_BYTES], within[TEXT_BYTES], between[TEXT_BYTES];
+    double within_B = 0, between_B = 0;
+    int count = 0, hosts = 0;
+    for (int from = 0; from < v->ranks; from++) {
+        hosts += strcmp(v->hosts[from], v->hosts[0]) != 0;
+        for (int to = 0; to < v->ranks; to++) {
+            const double B = traffic_link_B(t, from, to);
+            *(strcmp(v->hosts[from], v->hosts[to]) ? &between_B : &within_B) += B;
+            if (B > 0)
+                count = offer_link(best, count, (struct link){ from, to, B });
+        }
+    }
+    fprintf(v->out, "%-20s", "busiest links");
+    for (int i = 0; i < count; i++)
+        fprintf(v->out, "%s %d -> %d %s", i ? "," : "", best[i].from, best[i].to, bytes_text(best[i].B, text));
+    fprintf(v->out, count ? "\n" : " none\n");
+    if (hosts)
+        fprintf(v->out, "%-20s %s within, %s between them\n", "hosts", bytes_text(within_B, within),
+                bytes_text(between_B, between));
+}
+
+static status explain_traffic(const struct view *v)
+{
+    struct traffic t;
+    if (v->ranks > LINK_RANKS_MAX) {
+        fprintf(v->out, "sends                not listed for more than %d ranks\n", LINK_RANKS_MAX);
+        return STATUS_OK;
+    }
+    TRY(traffic_open(&t, v->config, v->ranks));
+    explain_purposes(v, &t);
+    explain_links(v, &t);
+    traffic_close(&t);
     return STATUS_OK;
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------------------------------- */
+
+static status explain_plan(const struct view *v, const struct network *whole, const struct assignment *first)
+{
+    explain_model(v, whole);
+    explain_schedule(v, first);
+    TRY(explain_stages(v, whole));
+    TRY(explain_ranks(v));
+    fprintf(v->out, "\ngroups of ranks\n");
+    for (int axis = 0; axis < AXIS_COUNT; axis++)
+        explain_groups(v, (enum axis)axis);
+    return explain_traffic(v);
+}
+
+status explain(const struct config *c, int ranks, char *const *hosts, FILE *out)
+{
+    const struct view v = { c, ranks, hosts, out };
+    struct network whole;
+    struct assignment first;
+    TRY(network_open(&whole, model_find(c->model.name), c->model.options, &shard_whole));
+    status s = assignment_open(&first, c, 0);
+    if (s == STATUS_OK) {
+        config_print(c, out);
+        s = explain_plan(&v, &whole, &first);
+        assignment_close(&first);
+    }
+    network_close(&whole);
+    return s;
 }

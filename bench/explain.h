@@ -1,4 +1,5 @@
-/* --explain: what a run would do, without running it. */
+/* --explain: what a config would do on this many ranks, worked out without running anything: who sits where and computes what, the
+ * bytes of a step by group and by link, the memory of every rank, and the bubble of the pipeline. */
 #ifndef DMLBENCH_BENCH_EXPLAIN_H
 #define DMLBENCH_BENCH_EXPLAIN_H
 
@@ -6,7 +7,7 @@
 
 #include "bench/config.h"
 
-/* Local and pure. The effective config, who sits where, bytes and memory of every rank by formula. c is settled for `ranks`. */
-status explain(const struct config *c, int ranks, FILE *out);
+/* Local. Prints the plan of a settled config. hosts[ranks]: the name of each rank's host. */
+status explain(const struct config *c, int ranks, char *const *hosts, FILE *out);
 
 #endif

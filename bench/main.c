@@ -178,7 +178,7 @@ static status experiment(struct session *s)
     TRY(load_config(&s->job, &s->options, &s->config));
     s->configured = true;
     if (s->options.explain)
-        return status_agree(s->job.rank ? STATUS_OK : explain(&s->config, s->job.ranks, stdout), s->job.world);
+        return status_agree(s->job.rank ? STATUS_OK : explain(&s->config, s->job.ranks, s->report.hosts, stdout), s->job.world);
     return run_and_report(s);
 }
 

@@ -168,6 +168,38 @@ static void what_needs_a_tensor_axis_or_does_not_go_with_one_says_so(void **stat
             { "exchange.progress=poll", "exchange.progress=none", "parallel.pipeline=1" } });
 }
 
+static void zero_says_what_it_cannot_share(void **state)
+{
+    (void)state;
+    CHECK({ 4,
+            { "parallel.pipeline=2", "parallel.zero=1" },
+            "x.json: parallel.zero = 1 deals out the sums of gradients, but a tied matrix that is there twice, as with a pipeline, "
+            "needs "
+            "the whole of both (fits: model.tied = false, or parallel.zero = 0)",
+            { "model.tied=false", "parallel.zero=0" } },
+          { 4,
+            { "exchange.reduction=tree", "parallel.zero=3" },
+            "x.json: parallel.zero = 3 deals out the sums of gradients, but a tied matrix that is there twice, as with "
+            "exchange.reduction = \"tree\", needs the whole of both (fits: model.tied = false, or parallel.zero = 0)",
+            { "model.tied=false", "parallel.zero=0", "exchange.reduction=fast" } },
+          { 4,
+            { "parallel.pipeline=2", "model.tied=false", "parallel.zero=2" },
+            "x.json: parallel.zero = 2 would exchange each of the micro-batches that keep the 2 stages of a pipeline busy (fits: "
+            "parallel.zero = 0 or 1)",
+            { "parallel.zero=0", "parallel.zero=1", "parallel.pipeline=1" } },
+          RUNS(4, "parallel.zero=3"));
+}
+
+/* Published: Megatron splits attention by heads. */
+static void a_model_says_what_tensor_ranks_cannot_share(void **state)
+{
+    (void)state;
+    const struct row heads = { 3, { "parallel.tensor=3", "model.vocabulary=96", "model.hidden=48" }, NULL, { "model.heads=3" } };
+    assert_int_equal(settle(&heads, NULL), STATUS_USAGE);
+    assert_non_null(strstr(status_message(), "model.heads = 4"));
+    assert_int_equal(settle(&heads, heads.fits[0]), STATUS_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +209,8 @@ int main(void)
         cmocka_unit_test(stages_share_the_repeated_layers_equally),
         cmocka_unit_test(schedules_refuse_what_they_cannot_do),
         cmocka_unit_test(what_needs_a_tensor_axis_or_does_not_go_with_one_says_so),
+        cmocka_unit_test(zero_says_what_it_cannot_share),
+        cmocka_unit_test(a_model_says_what_tensor_ranks_cannot_share),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
