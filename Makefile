@@ -73,7 +73,7 @@ $(foreach variant,$(VARIANTS),$(eval $(call variant_rules,$(variant))))
 # These stand in for functions: to record a step's matrix products, to count allocations, to let a check fail.
 $(BUILD)/mpi/tests/speed/speed_gpt: LDLIBS += -Wl,--wrap=matmul,--wrap=stopwatch_switch
 $(VARIANTS:%=$(BUILD)/%/tests/bench/test_allocation): LDLIBS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-$(VARIANTS:%=$(BUILD)/%/tests/bench/test_run): LDLIBS += -Wl,--wrap=verify_gradients,--wrap=verify_parameter_hash,--wrap=verify_finite
+$(VARIANTS:%=$(BUILD)/%/tests/bench/test_run): LDLIBS += -Wl,--wrap=verify_gradients,--wrap=verify_parameters,--wrap=verify_finite
 
 # Two notes of what the objects were made with; each is rewritten, and its objects remade, only when it changes: the compilers
 # and flags of all objects, and the build's identity, which goes into one file.

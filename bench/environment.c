@@ -156,7 +156,7 @@ static void read_build(struct environment *e, struct environment_storage *s)
     e->blas_kernel = matmul_kernel_name();
     e->blas_kernel_reason = blas_kernel_reason();
     e->hwloc_version = topology_library();
-    e->clock = "MPI_Wtime";
+    e->clock = job_is_simulated() ? "MPI_Wtime" : "CLOCK_MONOTONIC";
     e->clock_resolution_s = MPI_Wtick();
 }
 

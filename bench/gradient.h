@@ -44,6 +44,7 @@ struct gradient_shape {
     uint32_t part;         /* tells the random streams of different parts' compressors apart */
     const struct gradient_layer *layers; /* [layer_count] in order, for gradient_plan only; NULL: one layer of all */
     int layer_count;
+    int64_t recomputed; /* forward passes of a step that this rank runs a second time, for gradient_plan only */
 };
 
 /* Pure. NULL, or why parallel.zero cannot be done so, a part of a sentence with what would fit; valid until the next call. */
@@ -62,7 +63,7 @@ struct gradient_plan {
     double params_B, sums_B, error_B, codes_B;
     double logical_B;         /* of one step: the vector, or one rank's codes */
     double sent_B;            /* of one step by this rank, by formula, for gradients; NaN: unknown */
-    double parameters_sent_B; /* ... and for parameters; stage 3: when the next layer is held before this one is released */
+    double parameters_sent_B; /* ... and for parameters; stage 3: when a pass holds the next layer before it releases the last */
 };
 struct gradient_plan gradient_plan(const struct config *c, const struct gradient_shape *shape, int rank, int ranks);
 
@@ -94,10 +95,10 @@ struct range gradient_wait(struct gradient *g, int b, struct stopwatch *w);
 
 /* What this rank updates in bucket b: all of it, in one piece, or with ZeRO its own pieces. */
 struct gradient_piece {
-    size_t at, n;     /* of the parameters */
-    float *params;    /* [n] */
+    size_t at, n;    /* of the parameters */
+    float *params;   /* [n] */
     float *sum;      /* [n] the gradient */
-    size_t state_at;  /* where its optimizer state begins, in arrays of gradient_state_floats */
+    size_t state_at; /* where its optimizer state begins, in arrays of gradient_state_floats */
 };
 size_t gradient_pieces(const struct gradient *g, int b);
 struct gradient_piece gradient_piece(const struct gradient *g, int b, size_t i);

@@ -251,7 +251,7 @@ struct gradient_plan gradient_plan(const struct config *c, const struct gradient
 {
     const enum way way = way_of(c);
     const struct compressor *compressor = compressor_find(c->exchange.compressor.name);
-    const double m = exchanges_leaves(c) ? (double)(s->leaves / ranks) : 1;
+    const double m = exchanges_leaves(c) ? (double)(s->leaves / ranks) : 1, passes = 2 * m + (double)s->recomputed;
     struct gradient_plan plan = {
         .op = way == CODED       ? "allgather"
               : c->parallel.zero ? "reduce-scatter"
@@ -266,7 +266,7 @@ struct gradient_plan gradient_plan(const struct config *c, const struct gradient
         const struct range place = bucket_place(c, s->n, b);
         const struct cost cost = cost_of(c, s, place.n, rank, ranks);
         plan.sent_B += m * cost.sum_B;
-        plan.parameters_sent_B += c->parallel.zero == 3 ? 2 * m * gathers(s, place) * cost.gather_B : cost.gather_B;
+        plan.parameters_sent_B += c->parallel.zero == 3 ? passes * gathers(s, place) * cost.gather_B : cost.gather_B;
         plan.state_floats += cost.own_n;
         if (way == CODED)
             plan.logical_B += (double)compressor->code_bytes(c->exchange.compressor.options, place.n);

@@ -43,6 +43,12 @@ enum phase stopwatch_switch(struct stopwatch *w, enum phase phase)
     return was;
 }
 
+void stopwatch_move(struct stopwatch *w, enum phase from, enum phase to, double seconds)
+{
+    w->spent_s[from] -= seconds;
+    w->spent_s[to] += seconds;
+}
+
 double stopwatch_stop(struct stopwatch *w)
 {
     stopwatch_switch(w, w->phase);

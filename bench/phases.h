@@ -33,6 +33,8 @@ struct stopwatch {
 double stopwatch_start(struct stopwatch *w, struct fabric *clock, enum phase phase);
 /* Charges the time since the last call to the phase that was on, and goes on in `phase`. Returns the one that was on. */
 enum phase stopwatch_switch(struct stopwatch *w, enum phase phase);
+/* What was charged to one phase belongs to another. */
+void stopwatch_move(struct stopwatch *w, enum phase from, enum phase to, double seconds);
 /* Charges the rest and returns the time. */
 double stopwatch_stop(struct stopwatch *w);
 

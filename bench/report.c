@@ -191,16 +191,16 @@ static void fill_work(struct result *out, const struct run *run)
     out->parallelism.pipeline = out->parallelism.tensor = 1;
     out->parallelism.global_batch = batch;
     out->parallelism.micro_batch = (double)c->batch.micro;
-    out->parallelism.micro_batches = (double)t->leaves / (double)c->parallel.data;
+    out->parallelism.micro_batches = (double)t->plan.leaves / (double)c->parallel.data;
     out->model.name = c->model.name;
-    out->model.parameters_count = (double)t->net.params.n;
-    out->model.flop_forward = batch * network_flop_forward(&t->net);
-    out->model.flop_backward = batch * network_flop_backward(&t->net);
+    out->model.parameters_count = (double)t->plan.model.parameters;
+    out->model.flop_forward = batch * t->plan.model.flop_forward;
+    out->model.flop_backward = batch * t->plan.model.flop_backward;
     out->model.loss_floor = t->data.floor;
     out->data.name = c->data.name;
     out->data.size_B = t->data.size_B;
     out->data.samples = t->data.samples ? (double)t->data.samples : NAN;
-    out->comm_total.dense_equivalent_B = 2.0 * (run->job->ranks - 1) * 4 * (double)t->net.params.n * (double)run->samples.steps;
+    out->comm_total.dense_equivalent_B = 2.0 * (run->job->ranks - 1) * 4 * (double)t->plan.model.parameters * (double)run->samples.steps;
     snprintf(out->data.xxh3, sizeof out->data.xxh3, "%016llx", (unsigned long long)t->data.hash);
 }
 
@@ -224,7 +224,7 @@ static void fill_correctness(struct report *r, const struct run *run)
     out->correctness.loss_first = s->steps ? s->loss[0] : NAN;
     out->correctness.loss_last = s->steps ? s->loss[s->steps - 1] : NAN;
     out->correctness.replicas_identical = run->replicas_identical;
-    out->correctness.gradient_max_rel_err = maybe(run->gradient_error, "measure.verify is false");
+    out->correctness.gradient_max_rel_err = maybe(run->gradient_error, run->unverified_why ? run->unverified_why : "not reached");
     snprintf(r->parameter_hash, sizeof r->parameter_hash, "%016llx", (unsigned long long)run->parameter_hash);
     out->correctness.parameter_hash = run->compared ? r->parameter_hash : NULL;
 }

@@ -21,7 +21,8 @@ static double over_ranks(const struct report *r, const double *sent, int field)
 void fill_comm(struct report *r, const struct run *run, const double *sent, struct comm_row *rows)
 {
     const struct config *c = run->config;
-    const struct gradient_plan plan = gradient_plan(c, run->trainer.net.params.n, run->trainer.leaves, 0, run->job->ranks);
+    const struct gradient_shape shape = { .n = run->trainer.parts[0].plan->net.params.n, .leaves = run->trainer.plan.leaves };
+    const struct gradient_plan plan = gradient_plan(c, &shape, 0, (int)c->parallel.data);
     struct result *out = &r->result;
     const char *unaudited =
         run->audited ? "filled when MPI has ended" : "not counted from outside in a timed run; dmlbench --audit does";

@@ -38,11 +38,17 @@ static status set_up(struct run *r)
 
 static status verify(struct run *r)
 {
-    if (!r->config->measure.verify)
+    const struct grid *grid = &r->trainer.grid;
+    const bool sends = grid->degree[AXIS_PIPELINE] * grid->degree[AXIS_TENSOR] > 1 || r->config->parallel.zero == 3;
+    r->unverified_why = !r->config->measure.verify ? "measure.verify is false"
+                        : r->audited && sends      ? "audited: nothing may be sent but by the steps; a run without --audit verifies"
+                                                   : NULL;
+    if (r->unverified_why)
         return STATUS_OK;
     double error = NAN;
-    status s = verify_gradients(&r->trainer, r->job->rank, r->job->ranks, &error);
-    if (s == STATUS_OK && !(error <= GRADIENT_TOLERANCE))
+    TRY(verify_gradients(&r->trainer, &error));
+    status s = STATUS_OK;
+    if (!(error <= GRADIENT_TOLERANCE))
         s = status_fail(STATUS_CHECK, "the gradient differs from the difference quotient by %.3g (at most %g is allowed)", error,
                         GRADIENT_TOLERANCE);
     r->gradient_error = job_max(r->job, error);
@@ -66,11 +72,11 @@ static double sgemm_rate(struct run *r)
     const struct random random = { .stream = RANDOM_CHECK };
     random_uniform(&random, a, 3 * n * n);
     double flop = 0, spent_s = 0;
-    const double start_s = fabric_now_s(&r->trainer.fabric);
+    const double start_s = fabric_now_s(r->trainer.clock);
     while (spent_s < SGEMM_S) {
         matmul(false, false, SGEMM_N, SGEMM_N, SGEMM_N, 1, a, SGEMM_N, a + n * n, SGEMM_N, 0, a + 2 * n * n, SGEMM_N);
         flop += 2.0 * SGEMM_N * SGEMM_N * SGEMM_N;
-        spent_s = fabric_now_s(&r->trainer.fabric) - start_s;
+        spent_s = fabric_now_s(r->trainer.clock) - start_s;
     }
     free(a);
     return flop / spent_s;
@@ -78,11 +84,18 @@ static double sgemm_rate(struct run *r)
 
 /* ---- warm up and time ---------------------------------------------------------------------------------------------------- */
 
+/* What the steps sent, and not what was sent before to verify the gradients. */
+static void count_bytes(struct run *r)
+{
+    const struct ledger now = trainer_ledger(&r->trainer);
+    r->ledger = ledger_since(&now, &r->sent_before);
+}
+
 static double run_step(struct run *r, int64_t step)
 {
     struct samples *s = &r->samples;
     struct stopwatch w;
-    const double start_s = stopwatch_start(&w, &r->trainer.fabric, PHASE_DATA);
+    const double start_s = stopwatch_start(&w, r->trainer.clock, PHASE_DATA);
     const double loss = trainer_step(&r->trainer, step, &w);
     s->step_s[step] = stopwatch_stop(&w) - start_s;
     for (int p = 0; p < PHASE_COUNT; p++)
@@ -102,6 +115,7 @@ static status run_steps(struct run *r)
     status s = STATUS_OK;
     job_barrier(r->job);
     r->before = r->after = usage_now();
+    r->sent_before = trainer_ledger(&r->trainer);
     r->stepping = true;
     for (int64_t step = 0; step < steps && s == STATUS_OK; step++) {
         const double loss = run_step(r, step);
@@ -113,7 +127,8 @@ static status run_steps(struct run *r)
     }
     r->after = usage_now();
     progress_line_end(&line);
-    r->ledger = r->trainer.fabric.ledger;
+    count_bytes(r);
+    r->peak_rss_B = r->after.peak_rss_B;
     return status_agree(s, r->job->world);
 }
 
@@ -122,22 +137,24 @@ static void time_exchange_alone(struct run *r)
 {
     enum { REPEATS = 5 };
     double alone_s[REPEATS], sorted[REPEATS];
-    if (r->audited || r->trainer.fabric.ranks == 1)
+    if (r->audited || !trainer_has_replicas(&r->trainer))
         return;
     for (int i = 0; i < REPEATS; i++) {
         job_barrier(r->job);
-        alone_s[i] = gradient_alone_s(r->trainer.gradient, &r->trainer.fabric);
+        alone_s[i] = trainer_exchange_alone_s(&r->trainer);
     }
     r->exchange_alone_s = statistic_of(alone_s, REPEATS, sorted).median;
 }
 
 /* ---- reduce -------------------------------------------------------------------------------------------------------------- */
 
-static void compare_replicas(struct run *r)
+static status compare_replicas(struct run *r)
 {
-    r->parameter_hash = verify_parameter_hash(&r->trainer);
-    r->replicas_identical = job_same(r->job, r->parameter_hash);
-    r->compared = true;
+    const status s = verify_parameters(&r->trainer, &r->parameter_hash, &r->replicas_identical);
+    r->compared = s == STATUS_OK;
+    if (r->audited) /* comparing may gather parameters, which the monitoring sees */
+        count_bytes(r);
+    return s;
 }
 
 static status check_end(const struct run *r)
@@ -158,8 +175,9 @@ status run_experiment(struct run *r)
     job_barrier(r->job);
     r->sgemm_flop_per_s = job_sum(r->job, sgemm_rate(r));
     const status stepped = run_steps(r);
-    compare_replicas(r);
+    const status compared = compare_replicas(r);
     TRY(stepped);
+    TRY(compared);
     TRY(status_agree(check_end(r), r->job->world));
     r->sgemm_flop_per_s = fmax(r->sgemm_flop_per_s, job_sum(r->job, sgemm_rate(r)));
     time_exchange_alone(r);

@@ -23,11 +23,14 @@ struct run {
     bool audited; /* Open MPI's monitoring counts every byte: nothing but the steps may send */
     struct trainer trainer;
     struct samples samples;
-    double sgemm_flop_per_s;    /* of all ranks together, as they multiply at once; NaN: not measured */
-    double gradient_error;      /* worst of all ranks; NaN: not verified */
+    double sgemm_flop_per_s; /* of all ranks together, as they multiply at once; NaN: not measured */
+    double gradient_error;   /* worst of all ranks; NaN: not verified */
+    const char *unverified_why;
     double exchange_alone_s;    /* median; NaN: not measured */
     struct ledger ledger;       /* of the steps */
+    struct ledger sent_before;  /* them */
     struct usage before, after; /* the steps */
+    double peak_rss_B;          /* up to the end of the steps */
     uint64_t parameter_hash;
     bool replicas_identical, compared; /* compared: the end was reached */
     atomic_bool stepping;              /* the set-up is done, and samples are being taken */

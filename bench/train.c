@@ -1,142 +1,229 @@
-/* Set-up in gates, then the step. Letters: B samples of a micro-batch. */
+/* Set-up in gates: who is in which group, then what each rank holds, then what is planned on it; and the step. */
 #include "bench/train.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/batch.h"
+#include "bench/pages.h"
+#include "bench/passes.h"
+#include "bench/update.h"
 #include "collectives/job.h"
-#include "collectives/ordered.h"
 
-/* ---- set-up -------------------------------------------------------------------------------------------------------------- */
+/* ---- groups -------------------------------------------------------------------------------------------------------------- */
 
-static size_t most(size_t a, size_t b)
+static bool is_bidirectional(const struct trainer *t)
 {
-    return a > b ? a : b;
+    return t->plan.pipeline.schedule->placement == PLACEMENT_BIDIRECTIONAL;
 }
 
-/* Floats of one micro-batch's activations, and of its parts that layers share. */
-struct activations {
-    size_t layers, kept, boundary, scratch;
-};
-
-static struct activations activations_of(const struct network *net, size_t B)
+/* The group over which a part's gradients are summed. Where all ranks are replicas that is the world, so that one engine (and its
+ * thread) makes all calls. Where two stages hold the same two parts, each part has a group of its own, in which the two take turns.
+ */
+static enum group group_of(const struct trainer *t, const struct part_plan *p)
 {
-    struct activations a = { .scratch = B * net->scratch_floats };
-    for (int i = 0; i < net->count; i++) {
-        const struct layer *l = &net->layers[i];
-        a.layers += B * (l->out_floats + l->saved_floats);
-        a.kept = most(a.kept, B * l->kept_floats);
-        a.boundary = most(a.boundary, B * most(l->in_floats, l->out_floats));
-    }
-    return a;
+    if (t->plan.degree[AXIS_PIPELINE] * t->plan.degree[AXIS_TENSOR] == 1)
+        return GROUP_WORLD;
+    return is_bidirectional(t) && 2 * p->position >= t->plan.pipeline.stages ? GROUP_MIRRORED : GROUP_DATA;
 }
 
-static size_t arena_floats(struct activations a)
+static status open_fabric(struct trainer *t, enum group g, MPI_Comm comm)
 {
-    return a.layers + a.kept + 2 * a.boundary + a.scratch;
+    return fabric_open(&t->fabrics[g], fabric_find(t->config->fabric.name), t->config->fabric.options, comm);
 }
 
-/* Bytes of one sample: what the model takes, and its targets. */
-static size_t sample_B(const struct network *net)
+/* Collective over world; every rank calls, those without a colour join nothing. Ordered by key. */
+static status split_group(struct trainer *t, enum group g, int colour, int key)
 {
-    const size_t length = (size_t)net->shape.length;
-    return net->shape.kind == SAMPLE_SYMBOLS ? 2 * length * sizeof(int32_t) : length * sizeof(float) + sizeof(int32_t);
+    MPI_Comm comm;
+    MPI_Comm_split(t->grid.world, colour, key, &comm);
+    if (comm == MPI_COMM_NULL)
+        return STATUS_OK;
+    const status s = open_fabric(t, g, comm);
+    MPI_Comm_free(&comm);
+    return s;
 }
 
-struct footprint trainer_footprint(const struct config *c, const struct network *net, int rank, int ranks)
+/* The parts on either side of the middle: replicas of one position alternate between the two routes, so that each owns the leaves
+ * that follow those of the one before it. */
+static status split_mirrored(struct trainer *t)
 {
-    const double params_B = 4.0 * (double)net->params.n;
-    const struct gradient_plan g = gradient_plan(c, net->params.n, c->batch.global / c->batch.micro, rank, ranks);
-    return (struct footprint){
-        .parameters_B = params_B,
-        .gradients_B = g.sums_B,
-        .optimizer_B = params_B * optimizer_find(c->optimizer.name)->state_arrays,
-        .exchange_B = g.error_B + g.codes_B,
-        .activations_B = 4.0 * (double)arena_floats(activations_of(net, (size_t)c->batch.micro)),
-        .verification_B = c->measure.verify ? 3 * params_B : 0,
-        .batch_B = (double)(sample_B(net) * (size_t)c->batch.micro),
-    };
+    const struct assignment *a = &t->plan;
+    status worst = STATUS_OK;
+    for (enum group g = GROUP_DATA; g <= GROUP_MIRRORED; g++)
+        for (int c = 0; c < a->count; c++) {
+            if (group_of(t, &a->parts[c]) != g)
+                continue;
+            const int colour = a->parts[c].position * a->degree[AXIS_TENSOR] + a->at[AXIS_TENSOR];
+            const status s = split_group(t, g, colour, 2 * a->at[AXIS_DATA] + c);
+            worst = s > worst ? s : worst;
+        }
+    return worst;
 }
 
-static float *take(float **arena, size_t n)
+/* The two stages that hold one tied matrix; where a rank holds both, or neither, it is alone. */
+static int tied_colour(const struct trainer *t)
 {
-    float *x = *arena;
-    *arena += n;
-    return x;
+    int held = 0;
+    for (int c = 0; c < t->plan.count; c++)
+        held += (t->plan.parts[c].tied.original >= 0) + (t->plan.parts[c].tied.copy >= 0);
+    return held == 1 ? t->plan.at[AXIS_DATA] * t->plan.degree[AXIS_TENSOR] + t->plan.at[AXIS_TENSOR] : MPI_UNDEFINED;
 }
 
-static void share_arena(struct trainer *t, struct activations a)
+static status open_groups(struct trainer *t)
 {
-    const size_t B = (size_t)t->config->batch.micro;
-    float *at = t->arena;
-    for (int i = 0; i < t->net.count; i++) {
-        t->out[i] = take(&at, B * t->net.layers[i].out_floats);
-        t->saved[i] = take(&at, B * t->net.layers[i].saved_floats);
-    }
-    t->kept = take(&at, a.kept);
-    t->dout = take(&at, a.boundary);
-    t->din = take(&at, a.boundary);
-    t->scratch = take(&at, a.scratch);
+    const struct assignment *a = &t->plan;
+    status s = open_fabric(t, GROUP_WORLD, t->grid.world);
+    status worst = s;
+    if (a->pipeline.stages > 1 || a->count > 1)
+        worst = (s = open_fabric(t, GROUP_PIPELINE, t->grid.along[AXIS_PIPELINE])) > worst ? s : worst;
+    if (a->degree[AXIS_TENSOR] > 1)
+        worst = (s = open_fabric(t, GROUP_TENSOR, t->grid.along[AXIS_TENSOR])) > worst ? s : worst;
+    worst = (s = split_group(t, GROUP_TIED, tied_colour(t), a->at[AXIS_PIPELINE])) > worst ? s : worst;
+    if (is_bidirectional(t))
+        s = split_mirrored(t);
+    else if (group_of(t, &a->parts[0]) == GROUP_DATA)
+        s = open_fabric(t, GROUP_DATA, t->grid.along[AXIS_DATA]);
+    return s > worst ? s : worst;
 }
 
-static status allocate(struct trainer *t)
+/* ---- what a rank holds --------------------------------------------------------------------------------------------------- */
+
+static status allocate_part(struct trainer *t, int c)
 {
-    const size_t n = t->net.params.n, layers = (size_t)t->net.count, B = (size_t)t->config->batch.micro;
-    const size_t length = (size_t)t->net.shape.length, rows = B * (size_t)t->net.rows_per_sample;
-    const struct activations a = activations_of(&t->net, B);
-    t->params = malloc(n * sizeof(float));
-    t->state = calloc(n * (size_t)t->optimizer->state_arrays + 1, sizeof(float));
-    t->arena = calloc(arena_floats(a), sizeof(float)); /* zero: weight gradients may read what no layer has written yet */
-    t->out = calloc(2 * layers, sizeof(float *));
-    t->targets = malloc(rows * sizeof(int32_t));
-    if (t->net.shape.kind == SAMPLE_SYMBOLS)
-        t->symbols = malloc(B * length * sizeof(int32_t));
-    else
-        t->features = malloc(B * length * sizeof(float));
-    t->losses = calloc((size_t)t->leaves, sizeof(float));
-    if (!t->params || !t->state || !t->arena || !t->out || !t->targets || !(t->symbols || t->features) || !t->losses)
-        return status_fail(STATUS_FAILED, "no memory for training: %zu parameters and %zu floats of activations", n,
-                           arena_floats(a));
-    t->saved = t->out + layers;
-    share_arena(t, a);
-    params_initialise(&t->net.params, (uint64_t)t->config->seed, t->params);
+    struct part *part = &t->parts[c];
+    part->plan = &t->plan.parts[c];
+    part->params = pages_open(part->plan->net.params.n);
+    part->flights = calloc((size_t)t->plan.micro_batches, sizeof *part->flights);
+    if (!part->params || !part->flights)
+        return status_fail(STATUS_FAILED, "no memory for %zu parameters", part->plan->net.params.n);
+    return stash_open(&part->stash, &t->plan, part->plan);
+}
+
+/* One micro-batch through one route, forward through the rank's parts and back. */
+static status list_check(struct trainer *t)
+{
+    const int parts = is_bidirectional(t) ? 1 : t->plan.count;
+    t->check.tasks = calloc(2 * (size_t)parts, sizeof(struct task));
+    if (!t->check.tasks)
+        return status_fail(STATUS_FAILED, "no memory for a list of %d tasks", 2 * parts);
+    for (int c = 0; c < parts; c++)
+        task_append(&t->check, TASK_FORWARD, c, 0);
+    for (int c = parts - 1; c >= 0; c--)
+        task_append(&t->check, TASK_BACKWARD, c, 0);
     return STATUS_OK;
+}
+
+static void count_last_forwards(struct trainer *t)
+{
+    for (int i = 0; i < t->plan.tasks.count; i++) {
+        const struct task *task = &t->plan.tasks.tasks[i];
+        t->last_forwards += task->kind == TASK_FORWARD && part_is_last(&t->plan, &t->plan.parts[task->chunk]);
+    }
 }
 
 static status load(struct trainer *t)
 {
     const struct config *c = t->config;
-    TRY(network_open(&t->net, model_find(c->model.name), c->model.options, &shard_whole));
-    TRY(data_open(&t->data, dataset_find(c->data.name), c->data.options, c->folder, t->net.shape, (uint64_t)c->seed));
     t->optimizer = optimizer_find(c->optimizer.name);
-    return allocate(t);
+    t->compute = compute_find(c->compute.name);
+    TRY(data_open(&t->data, dataset_find(c->data.name), c->data.options, c->folder, t->plan.parts[0].net.shape, (uint64_t)c->seed));
+    t->parts = calloc((size_t)t->plan.count, sizeof *t->parts);
+    t->losses = calloc((size_t)t->plan.leaves, sizeof(float));
+    if (!t->parts || !t->losses)
+        return status_fail(STATUS_FAILED, "no memory for %d parts and %lld micro-batches", t->plan.count,
+                           (long long)t->plan.leaves);
+    for (int i = 0; i < t->plan.count; i++)
+        TRY(allocate_part(t, i));
+    count_last_forwards(t);
+    return list_check(t);
+}
+
+/* ---- what is planned ----------------------------------------------------------------------------------------------------- */
+
+static status open_engines(struct trainer *t)
+{
+    const char *const names[] = { "none", "poll", "thread" };
+    enum progress progress = PROGRESS_NONE;
+    while (strcmp(names[progress], t->config->exchange.progress))
+        progress++;
+    for (int g = 0; g < GROUP_COUNT; g++)
+        if (g != GROUP_PIPELINE && t->fabrics[g].ops)
+            TRY(engine_open(&t->engines[g], &t->fabrics[g], progress, (size_t)t->config->exchange.segment_B));
+    return STATUS_OK;
+}
+
+/* Where replicas of a part are the two routes of each replica of the model, its leaves are theirs in turn. */
+static status leaf_starts(const struct trainer *t, int64_t **starts)
+{
+    const int replicas = t->plan.degree[AXIS_DATA];
+    if (!is_bidirectional(t))
+        return STATUS_OK;
+    *starts = calloc(2 * (size_t)replicas + 1, sizeof **starts);
+    if (!*starts)
+        return status_fail(STATUS_FAILED, "no memory to plan %d replicas", replicas);
+    for (int r = 0; r < replicas; r++) {
+        (*starts)[2 * r] = batch_first_leaf(t->config, r);
+        (*starts)[2 * r + 1] = batch_first_leaf(t->config, r) + (batch_leaves_of(t->config, r) + 1) / 2;
+    }
+    (*starts)[2 * replicas] = t->plan.leaves;
+    return STATUS_OK;
+}
+
+static void initialise(struct trainer *t, struct part *part)
+{
+    const struct params *p = &part->plan->net.params;
+    for (int i = 0; i < p->count; i++) { /* one by one, so that what ZeRO drops at once is never there together */
+        const struct params one = { .slices = &p->slices[i], .count = 1, .n = p->n };
+        params_initialise(&one, (uint64_t)t->config->seed, part->params);
+        gradient_adopt(part->gradient, (struct range){ p->slices[i].at, p->slices[i].n });
+    }
+}
+
+static status plan_part(struct trainer *t, struct part *part)
+{
+    int64_t *starts = NULL;
+    TRY(leaf_starts(t, &starts));
+    const struct gradient_shape shape = {
+        .n = part->plan->net.params.n, .leaves = t->plan.leaves, .starts = starts, .part = (uint32_t)part->plan->position
+    };
+    part->engine = t->engines[group_of(t, part->plan)];
+    const status s = gradient_open(&part->gradient, part->engine, t->config, &shape, part->params);
+    free(starts);
+    TRY(s);
+    initialise(t, part);
+    part->state = calloc(gradient_state_floats(part->gradient) * (size_t)t->optimizer->state_arrays + 1, sizeof(float));
+    return part->state ? STATUS_OK : status_fail(STATUS_FAILED, "no memory for the optimizer's state");
 }
 
 static status plan(struct trainer *t)
 {
-    const struct config *c = t->config;
-    const char *const names[] = { "none", "poll", "thread" };
-    enum progress progress = PROGRESS_NONE;
-    while (strcmp(names[progress], c->exchange.progress))
-        progress++;
-    TRY(engine_open(&t->engine, &t->fabric, progress, (size_t)c->exchange.segment_B));
-    TRY(gradient_open(&t->gradient, t->engine, c, t->net.params.n, t->leaves, t->fabric.rank, t->fabric.ranks));
-    return engine_plan_sum(t->engine, &allreduce_doubling, PURPOSE_LOSS, t->losses, (size_t)t->leaves, &t->loss_sum);
+    TRY(open_engines(t));
+    TRY(links_open(&t->links, &t->fabrics[GROUP_PIPELINE], &t->plan));
+    for (int i = 0; i < t->plan.count; i++)
+        TRY(plan_part(t, &t->parts[i]));
+    TRY(tensor_open(&t->tensor, t->engines[GROUP_TENSOR], &t->plan.parts[0].net.shard));
+    TRY(update_plan(t));
+    return engine_plan_sum(t->engines[GROUP_WORLD], &allreduce_doubling, PURPOSE_LOSS, t->losses, (size_t)t->plan.leaves,
+                           &t->loss_sum);
 }
 
 status trainer_open(struct trainer *t, const struct config *c, MPI_Comm world)
 {
-    const int degree[AXIS_COUNT] = { [AXIS_TENSOR] = 1, [AXIS_PIPELINE] = 1, [AXIS_DATA] = (int)c->parallel.data };
-    *t = (struct trainer){ .config = c, .samples = (int)c->batch.micro, .leaves = c->batch.global / c->batch.micro };
-    grid_open(&t->grid, degree, c->parallel.order, world);
-    status s = fabric_open(&t->fabric, fabric_find(c->fabric.name), c->fabric.options, t->grid.along[AXIS_DATA]);
-    if (s == STATUS_OK) {
-        t->first_leaf = (int64_t)block_start((size_t)t->leaves, t->fabric.ranks, t->fabric.rank);
-        t->micro_batches = (int64_t)block_length((size_t)t->leaves, t->fabric.ranks, t->fabric.rank);
-        s = status_agree(load(t), world);
-    }
+    const int degree[AXIS_COUNT] = {
+        [AXIS_TENSOR] = (int)c->parallel.tensor, [AXIS_PIPELINE] = (int)c->parallel.pipeline, [AXIS_DATA] = (int)c->parallel.data
+    };
     const struct job job = job_of(world);
+    *t = (struct trainer){ .config = c, .replica = MPI_COMM_NULL };
+    t->clock = &t->fabrics[GROUP_WORLD];
+    grid_open(&t->grid, degree, c->parallel.order, world);
+    MPI_Comm_split(world, t->grid.at[AXIS_DATA], job.rank, &t->replica);
+    status s = status_agree(assignment_open(&t->plan, c, job.rank), world);
+    if (s == STATUS_OK)
+        s = status_agree(open_groups(t), world);
+    if (s == STATUS_OK)
+        s = status_agree(load(t), world);
     if (s == STATUS_OK && !job_same(&job, t->data.hash))
         s = status_fail(STATUS_USAGE, "data.name = \"%s\": the ranks do not read the same data", c->data.name);
     if (s == STATUS_OK)
@@ -146,171 +233,131 @@ status trainer_open(struct trainer *t, const struct config *c, MPI_Comm world)
     return s;
 }
 
+static void close_part(struct part *part)
+{
+    gradient_close(part->gradient);
+    stash_close(&part->stash);
+    pages_close(part->params, part->plan ? part->plan->net.params.n : 0);
+    free(part->state);
+    free(part->flights);
+}
+
 void trainer_close(struct trainer *t)
 {
-    gradient_close(t->gradient);
-    if (t->engine)
-        engine_close(t->engine);
+    for (int i = 0; t->parts && i < t->plan.count; i++)
+        close_part(&t->parts[i]);
+    update_close(t);
+    links_close(t->links);
+    for (int g = 0; g < GROUP_COUNT; g++) {
+        if (t->engines[g])
+            engine_close(t->engines[g]);
+        if (t->fabrics[g].ops)
+            fabric_close(&t->fabrics[g]);
+    }
     if (t->data.kind)
         data_close(&t->data);
-    network_close(&t->net);
-    float *const arrays[] = { t->params, t->state, t->arena, t->features, t->losses };
-    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
-        free(arrays[i]);
-    free(t->out);
-    free(t->symbols);
-    free(t->targets);
-    if (t->fabric.ops)
-        fabric_close(&t->fabric);
+    free(t->parts);
+    free(t->losses);
+    free(t->check.tasks);
+    assignment_close(&t->plan);
+    MPI_Comm_free(&t->replica);
     grid_close(&t->grid);
     *t = (struct trainer){ 0 };
 }
 
-/* ---- one micro-batch ----------------------------------------------------------------------------------------------------- */
-
-static void load_samples(struct trainer *t, int64_t step, int64_t leaf)
+bool trainer_has_replicas(const struct trainer *t)
 {
-    const size_t length = (size_t)t->net.shape.length, rows = (size_t)t->net.rows_per_sample;
-    const uint64_t first = (uint64_t)(step * t->config->batch.global + leaf * t->config->batch.micro);
-    for (size_t i = 0; i < (size_t)t->samples; i++) {
-        const struct sample s = {
-            .symbols = t->symbols ? t->symbols + i * length : NULL,
-            .features = t->features ? t->features + i * length : NULL,
-            .targets = t->targets + i * rows,
-        };
-        t->data.kind->sample(&t->data, first + i, &s);
-    }
+    return t->plan.degree[AXIS_DATA] > 1 || is_bidirectional(t);
 }
 
-/* The pass of layer i, forward or backward; gradients arrive in dout and leave in din. */
-static struct pass pass_of(const struct trainer *t, int i, const float *params)
+double trainer_exchange_alone_s(struct trainer *t)
 {
-    return (struct pass){
-        .samples = t->samples,
-        .symbols = t->symbols,
-        .features = t->features,
-        .targets = t->targets,
-        .params = params,
-        .in = i ? t->out[i - 1] : t->features,
-        .out = t->out[i],
-        .saved = t->saved[i],
-        .kept = t->kept,
-        .dout = t->dout,
-        .din = i ? t->din : NULL,
-        .scratch = t->scratch,
-    };
+    double s = 0;
+    for (int i = 0; i < t->plan.count; i++)
+        s += gradient_alone_s(update_part(t, i)->gradient, t->clock);
+    return s;
 }
 
-static double forward(struct trainer *t, const float *params)
+struct ledger trainer_ledger(const struct trainer *t)
 {
-    double loss = 0;
-    for (int i = 0; i < t->net.count; i++) {
-        const struct layer *l = &t->net.layers[i];
-        struct pass p = pass_of(t, i, params);
-        l->kind->forward(l, &p);
-        loss = p.loss;
-        gradient_poll(t->gradient);
-    }
-    return loss;
+    struct ledger sum = { 0 };
+    for (int g = 0; g < GROUP_COUNT; g++)
+        ledger_add(&sum, &t->fabrics[g].ledger);
+    return sum;
 }
 
-/* Both gradients of layer i; then its input gradient is the output gradient of the layer before. */
-static void backward_layer(struct trainer *t, int i, const float *params, float *grads, float weight)
-{
-    const struct layer *l = &t->net.layers[i];
-    struct pass p = pass_of(t, i, params);
-    p.grads = grads;
-    p.weight = weight;
-    l->kind->input_grad(l, &p);
-    gradient_poll(t->gradient);
-    l->kind->weight_grad(l, &p);
-    gradient_poll(t->gradient);
-    float *const used = t->dout;
-    t->dout = t->din;
-    t->din = used;
-}
-
-double trainer_forward(struct trainer *t, int64_t step, int64_t leaf, const float *params)
-{
-    load_samples(t, step, leaf);
-    return forward(t, params);
-}
-
-void trainer_backward(struct trainer *t, const float *params, float *grads, float weight)
-{
-    for (int i = t->net.count - 1; i >= 0; i--)
-        backward_layer(t, i, params, grads, weight);
-}
-
-/* ---- one step ------------------------------------------------------------------------------------------------------------ */
+/* ---- a step -------------------------------------------------------------------------------------------------------------- */
 
 static float row_weight(const struct trainer *t)
 {
-    return (float)(1.0 / ((double)t->config->batch.global * t->net.rows_per_sample));
-}
-
-static void compute_leaf(struct trainer *t, int64_t step, int64_t micro, struct stopwatch *w)
-{
-    const int64_t leaf = t->first_leaf + micro;
-    const bool last = micro == t->micro_batches - 1;
-    stopwatch_switch(w, PHASE_DATA);
-    load_samples(t, step, leaf);
-    stopwatch_switch(w, PHASE_FORWARD);
-    t->losses[leaf] = (float)(forward(t, t->params) / ((double)t->config->batch.global * t->net.rows_per_sample));
-    stopwatch_switch(w, PHASE_BACKWARD);
-    if (last)
-        engine_start(t->engine, t->loss_sum);
-    float *grads = gradient_buffer(t->gradient);
-    for (int i = t->net.count - 1; i >= 0; i--) {
-        backward_layer(t, i, t->params, grads, row_weight(t));
-        if (last)
-            gradient_ready(t->gradient, i ? t->net.params.slices[t->net.layers[i].first_slice].at : 0, step, w);
-    }
-    if (!last)
-        gradient_done(t->gradient);
-}
-
-/* The parameters in `range` take their step; slices that straddle its ends take it in parts, which changes nothing (element-wise).
- */
-static void update(struct trainer *t, struct bucket_range range, int64_t step)
-{
-    const struct params *p = &t->net.params;
-    const float *sum = gradient_sum(t->gradient);
-    for (int i = 0; i < p->count; i++) {
-        const struct slice *s = &p->slices[i];
-        const size_t from = most(s->at, range.at), end = range.at + range.n;
-        const size_t to = s->at + s->n < end ? s->at + s->n : end;
-        if (from < to)
-            t->optimizer->step(t->config->optimizer.options, step + 1, t->params + from, sum + from, t->state + from, p->n,
-                               s->decays, to - from);
-    }
+    return (float)(1.0 / ((double)t->config->batch.global * t->plan.parts[0].net.rows_per_sample));
 }
 
 /* Every rank has every micro-batch's loss, so every rank adds them in the same order. */
 static double wait_for_loss(struct trainer *t, struct stopwatch *w)
 {
     stopwatch_switch(w, PHASE_WAIT);
-    engine_wait(t->engine, t->loss_sum);
+    engine_wait(t->engines[GROUP_WORLD], t->loss_sum);
     double loss = 0;
-    for (int64_t i = 0; i < t->leaves; i++)
+    for (int64_t i = 0; i < t->plan.leaves; i++)
         loss += (double)t->losses[i];
     return loss;
 }
 
+/* A part sees all micro-batches of its replica, or those of its route. */
+static void predict_messages(struct trainer *t)
+{
+    const struct assignment *a = &t->plan;
+    const int half = (a->micro_batches + 1) / 2;
+    for (int c = 0; c < a->count; c++) {
+        const int from = is_bidirectional(t) && c == 1 ? half : 0, to = is_bidirectional(t) && c == 0 ? half : a->micro_batches;
+        const int64_t samples =
+            batch_first_sample(t->config, a->first_leaf + to) - batch_first_sample(t->config, a->first_leaf + from);
+        links_predict(t->links, c, samples, to - from);
+    }
+}
+
 double trainer_step(struct trainer *t, int64_t step, struct stopwatch *w)
 {
-    memset(t->losses, 0, (size_t)t->leaves * sizeof *t->losses);
-    gradient_begin(t->gradient);
-    for (int64_t micro = 0; micro < t->micro_batches; micro++)
-        compute_leaf(t, step, micro, w);
+    struct work work = { .trainer = t, .step = step, .weight = row_weight(t), .forwards_left = t->last_forwards, .w = w };
+    memset(t->losses, 0, (size_t)t->plan.leaves * sizeof *t->losses);
+    t->tensor.watch = w;
+    for (int i = 0; i < t->plan.count; i++)
+        gradient_begin(t->parts[i].gradient, step);
+    if (t->last_forwards == 0)
+        engine_start(t->engines[GROUP_WORLD], t->loss_sum);
+    predict_messages(t);
+    passes_run(&work, &t->plan.tasks);
     const double loss = wait_for_loss(t, w);
-    for (int b = 0; b < gradient_buckets(t->gradient); b++) {
-        const struct bucket_range range = gradient_wait(t->gradient, b, w);
-        if (!isfinite(loss))
-            continue;
-        stopwatch_switch(w, PHASE_OPTIMIZER);
-        update(t, range, step);
-        gradient_poll(t->gradient);
-    }
+    update_parameters(t, step, isfinite(loss), w);
+    t->tensor.watch = NULL;
     return loss;
+}
+
+/* ---- verification -------------------------------------------------------------------------------------------------------- */
+
+/* The tensor ranks' gradients of what none of them has whole. */
+static void sum_partial_checked(struct trainer *t)
+{
+    for (int c = 0; c < t->plan.count; c++) {
+        const struct params *p = &t->plan.parts[c].net.params;
+        for (int i = 0; i < p->count && t->parts[c].checked; i++)
+            if (p->slices[i].partial)
+                tensor_sum_partial(&t->tensor, t->parts[c].checked + p->slices[i].at, p->slices[i].n);
+    }
+}
+
+double trainer_check(struct trainer *t, int64_t step, int samples, bool backward, float weight)
+{
+    struct stopwatch ignored;
+    struct work work = { .trainer = t, .step = step, .samples = samples, .weight = weight, .w = &ignored };
+    const struct task_list tasks = { t->check.tasks, backward ? t->check.count : t->check.count / 2 };
+    const struct job replica = job_of(t->replica);
+    stopwatch_start(&ignored, t->clock, PHASE_DATA);
+    passes_run(&work, &tasks);
+    if (backward)
+        sum_partial_checked(t);
+    else
+        passes_forget(&work, &tasks);
+    return job_sum(&replica, t->plan.at[AXIS_TENSOR] == 0 ? work.loss : 0);
 }

@@ -1,5 +1,8 @@
 /* Two directions for each slice. Along its own gradient a wrong factor shows most, because the derivative is the gradient's whole
  * length. But a gradient that is missing has no direction: so also along random signs, where every coordinate counts.
+ *
+ * All ranks of a replica walk through the same slices together, position by position; those that do not hold a slice only help to
+ * compute the loss. What they decide by is the same number on all of them.
  */
 #include "bench/verify.h"
 
@@ -8,6 +11,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "bench/batch.h"
+#include "collectives/job.h"
 #include "kernels/random.h"
 
 enum { SAMPLES = 2 };  /* of the micro-batch, at most: the check costs eight forward passes a slice */
@@ -30,33 +35,52 @@ enum { ATTEMPTS = 4 }; /* on other samples each, because of relu */
 
 struct check {
     struct trainer *t;
-    float *gradient;
-    float *moved;      /* parameters away from the current ones */
-    float *direction;  /* of one slice */
+    struct job replica;
+    float *kept;      /* of the slice in hand, its own values */
+    float *direction; /* of that slice */
+    int samples;
     double rows, loss; /* of the samples used, and their mean */
     int64_t step;      /* whose samples are used */
 };
 
-static double length(const float *x, size_t n)
+/* A slice as seen from this rank; part NULL: others hold it. */
+struct subject {
+    struct part *part;
+    const struct slice *slice;
+    bool counts; /* among the tensor ranks that hold all of it, one does */
+};
+
+static double sum_over_replica(const struct check *c, double mine)
 {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += (double)x[i] * (double)x[i];
-    return sqrt(sum);
+    return job_sum(&c->replica, mine);
 }
 
-/* Mean loss with slice s moved by h along c->direction. */
-static double loss_at(const struct check *c, const struct slice *s, double h)
+/* Product of the slice's gradient with another array (NULL: itself), over all that hold a share of it. */
+static double dot_gradient(const struct check *c, const struct subject *s, const float *other)
 {
-    for (size_t j = 0; j < s->n; j++)
-        c->moved[s->at + j] = (float)((double)c->t->params[s->at + j] + h * (double)c->direction[j]);
-    const double loss = trainer_forward(c->t, c->step, 0, c->moved) / c->rows;
-    memcpy(c->moved + s->at, c->t->params + s->at, s->n * sizeof(float));
+    double sum = 0;
+    for (size_t j = 0; s->part && s->counts && j < s->slice->n; j++) {
+        const double g = (double)s->part->checked[s->slice->at + j];
+        sum += g * (other ? (double)other[j] : g);
+    }
+    return sum_over_replica(c, sum);
+}
+
+/* Mean loss with the slice moved by h along c->direction. */
+static double loss_at(const struct check *c, const struct subject *s, double h)
+{
+    float *x = s->part ? s->part->params + s->slice->at : NULL;
+    const size_t n = s->part ? s->slice->n : 0;
+    for (size_t j = 0; j < n; j++)
+        x[j] = (float)((double)c->kept[j] + h * (double)c->direction[j]);
+    const double loss = trainer_check(c->t, c->step, c->samples, false, 0) / c->rows;
+    if (n)
+        memcpy(x, c->kept, n * sizeof *x);
     return loss;
 }
 
 /* The difference quotient along c->direction. */
-static double quotient(const struct check *c, const struct slice *s, double h)
+static double quotient(const struct check *c, const struct subject *s, double h)
 {
     const double near = loss_at(c, s, h) - loss_at(c, s, -h), far = loss_at(c, s, 2 * h) - loss_at(c, s, -2 * h);
     return (8 * near - far) / (12 * h);
@@ -64,7 +88,7 @@ static double quotient(const struct check *c, const struct slice *s, double h)
 
 /* A kink of relu between the steps spoils a difference quotient, but hardly one of smaller steps (or else, of other samples); a
  * wrong gradient spoils all. The error is relative to `scale`, or to what can be seen at all. */
-static double least_error(const struct check *c, const struct slice *s, double expected, double scale, double h, double roundings)
+static double least_error(const struct check *c, const struct subject *s, double expected, double scale, double h, double roundings)
 {
     const double visible = fmax(scale, roundings * ROUNDING * c->loss / h);
     double least = INFINITY;
@@ -76,77 +100,221 @@ static double least_error(const struct check *c, const struct slice *s, double e
     return least;
 }
 
-static double error_along_gradient(const struct check *c, const struct slice *s, double norm)
+static double error_along_gradient(const struct check *c, const struct subject *s, double norm, double n)
 {
-    for (size_t j = 0; j < s->n; j++)
-        c->direction[j] = (float)((double)c->gradient[s->at + j] / norm);
-    return least_error(c, s, norm, norm, fmin(RELATIVE_CHANGE * c->loss / norm, MOVE_MAX * sqrt((double)s->n)), 1);
+    for (size_t j = 0; s->part && j < s->slice->n; j++)
+        c->direction[j] = (float)((double)s->part->checked[s->slice->at + j] / norm);
+    return least_error(c, s, norm, norm, fmin(RELATIVE_CHANGE * c->loss / norm, MOVE_MAX * sqrt(n)), 1);
 }
 
-static double error_along_signs(const struct check *c, const struct slice *s, double norm)
+/* The same signs wherever the same numbers are. */
+static void draw_signs(const struct check *c, const struct subject *s)
 {
-    const struct random r = { (uint64_t)c->t->config->seed, RANDOM_CHECK, (uint32_t)s->at, 0 };
-    double expected = 0;
-    random_uniform(&r, c->direction, s->n);
-    for (size_t j = 0; j < s->n; j++) {
+    const uint32_t share = slice_is_whole(s->slice) ? 0 : (uint32_t)c->t->plan.at[AXIS_TENSOR];
+    const struct random r = { (uint64_t)c->t->config->seed, RANDOM_CHECK, (uint32_t)s->slice->index, share };
+    random_uniform(&r, c->direction, s->slice->n);
+    for (size_t j = 0; j < s->slice->n; j++)
         c->direction[j] = c->direction[j] < 0.5F ? -1 : 1;
-        expected += (double)c->gradient[s->at + j] * (double)c->direction[j];
-    }
+}
+
+static double error_along_signs(const struct check *c, const struct subject *s, double norm)
+{
+    if (s->part)
+        draw_signs(c, s);
+    const double expected = dot_gradient(c, s, c->direction);
     const double h = fmin(fmax(SIGN_MOVE, SIGN_MOVE * SIGN_LENGTH / norm), SIGN_MOVE_MAX);
     return least_error(c, s, expected, norm, h, SIGN_ROUNDINGS);
 }
 
-static double slice_error(const struct check *c, const struct slice *s)
+static double slice_error(const struct check *c, const struct subject *s)
 {
-    const double norm = length(c->gradient + s->at, s->n), signs = error_along_signs(c, s, norm);
-    const double along = norm > 0 ? error_along_gradient(c, s, norm) : 0;
+    if (s->part)
+        memcpy(c->kept, s->part->params + s->slice->at, s->slice->n * sizeof(float));
+    const double n = sum_over_replica(c, s->part && s->counts ? (double)s->slice->n : 0);
+    const double norm = sqrt(dot_gradient(c, s, NULL)), signs = error_along_signs(c, s, norm);
+    const double along = norm > 0 ? error_along_gradient(c, s, norm, n) : 0;
     return signs > along ? signs : along;
 }
 
-static double worst_slice(struct check *c, int share, int shares)
+/* ---- the walk ------------------------------------------------------------------------------------------------------------ */
+
+/* This rank's part at a position of the route that is checked. */
+static struct part *part_at(struct trainer *t, int position)
+{
+    for (int i = 0; i < t->check.count / 2; i++)
+        if (t->parts[i].plan->position == position)
+            return &t->parts[i];
+    return NULL;
+}
+
+static struct subject subject_of(struct trainer *t, struct part *part, int i)
+{
+    const struct slice *s = part ? &part->plan->net.params.slices[i] : NULL;
+    return (struct subject){ part, s, part && (!slice_is_whole(s) || t->plan.at[AXIS_TENSOR] == 0) };
+}
+
+/* Slices of a position, as all ranks of the replica must know it. */
+static int slices_at(const struct check *c, const struct part *part)
+{
+    return (int)job_max(&c->replica, part ? part->plan->net.params.count : 0);
+}
+
+static double worst_slice(struct check *c)
 {
     struct trainer *t = c->t;
+    const int replicas = t->plan.degree[AXIS_DATA];
     double worst = 0;
-    memset(c->gradient, 0, t->net.params.n * sizeof *c->gradient);
-    c->loss = trainer_forward(t, c->step, 0, t->params) / c->rows;
-    trainer_backward(t, t->params, c->gradient, (float)(1 / c->rows));
-    for (int i = share; i < t->net.params.count; i += shares) {
-        const double error = slice_error(c, &t->net.params.slices[i]);
-        if (!(error <= worst)) /* also when it is not a number */
-            worst = error;
+    for (int i = 0; i < t->plan.count; i++)
+        memset(t->parts[i].checked, 0, t->parts[i].plan->net.params.n * sizeof(float));
+    c->loss = trainer_check(t, c->step, c->samples, true, (float)(1 / c->rows)) / c->rows;
+    for (int position = 0, dealt = 0; position < pipeline_positions(&t->plan.pipeline); position++) {
+        struct part *part = part_at(t, position);
+        const int count = slices_at(c, part);
+        for (int i = 0; i < count; i++) {
+            if (dealt++ % replicas != t->plan.at[AXIS_DATA])
+                continue;
+            const struct subject s = subject_of(t, part, i);
+            const double error = slice_error(c, &s);
+            if (!(error <= worst)) /* also when it is not a number */
+                worst = error;
+        }
     }
     return worst;
 }
 
-status verify_gradients(struct trainer *t, int share, int shares, double *worst)
+/* ---- memory -------------------------------------------------------------------------------------------------------------- */
+
+static size_t largest_slice(const struct trainer *t)
 {
-    const size_t n = t->net.params.n;
-    const int samples = t->samples;
-    float *room = calloc(3 * n, sizeof *room);
-    if (!room)
-        return status_fail(STATUS_FAILED,
-                           "no memory for verifying the gradients of %zu parameters; measure.verify=false does without", n);
-    t->samples = samples < SAMPLES ? samples : SAMPLES;
-    struct check c = { .t = t, .gradient = room, .moved = room + n, .direction = room + 2 * n };
-    c.rows = (double)t->samples * t->net.rows_per_sample;
-    memcpy(c.moved, t->params, n * sizeof *room);
-    *worst = INFINITY;
-    for (c.step = 0; c.step < ATTEMPTS && !(*worst <= GRADIENT_TOLERANCE / 2); c.step++)
-        *worst = fmin(*worst, worst_slice(&c, share, shares));
-    t->samples = samples;
-    free(room);
-    return STATUS_OK;
+    size_t most = 1;
+    for (int i = 0; i < t->plan.count; i++)
+        for (int k = 0; k < t->plan.parts[i].net.params.count; k++)
+            if (t->plan.parts[i].net.params.slices[k].n > most)
+                most = t->plan.parts[i].net.params.slices[k].n;
+    return most;
 }
+
+/* All parameters are here while they are moved; gradients go where nothing is exchanged. */
+static status prepare(struct trainer *t, float **room)
+{
+    const size_t most = largest_slice(t);
+    *room = malloc(2 * most * sizeof **room);
+    bool all = *room != NULL;
+    for (int i = 0; i < t->plan.count; i++) {
+        t->parts[i].checked = malloc(t->parts[i].plan->net.params.n * sizeof(float) + 1);
+        all = all && t->parts[i].checked;
+    }
+    return all ? STATUS_OK : status_fail(STATUS_FAILED, "no memory for verifying the gradients; measure.verify=false does without");
+}
+
+static void hold_all(struct trainer *t, bool hold)
+{
+    struct stopwatch ignored;
+    stopwatch_start(&ignored, t->clock, PHASE_WAIT);
+    for (int i = 0; i < t->plan.count; i++) {
+        const struct range all = { 0, t->parts[i].plan->net.params.n };
+        if (hold)
+            gradient_hold(t->parts[i].gradient, all, &ignored);
+        else
+            gradient_release(t->parts[i].gradient, all);
+    }
+}
+
+status verify_gradients(struct trainer *t, double *worst)
+{
+    float *room = NULL;
+    const status s = status_agree(prepare(t, &room), t->grid.world);
+    if (s == STATUS_OK) {
+        struct check c = { .t = t, .replica = job_of(t->replica), .kept = room, .direction = room + largest_slice(t) };
+        c.samples = batch_samples(t->config, 0) < SAMPLES ? batch_samples(t->config, 0) : SAMPLES;
+        c.rows = (double)c.samples * t->plan.parts[0].net.rows_per_sample;
+        hold_all(t, true);
+        *worst = INFINITY;
+        for (c.step = 0; c.step < ATTEMPTS && !(*worst <= GRADIENT_TOLERANCE / 2); c.step++)
+            *worst = fmin(*worst, worst_slice(&c));
+        hold_all(t, false);
+    }
+    for (int i = 0; i < t->plan.count; i++) {
+        free(t->parts[i].checked);
+        t->parts[i].checked = NULL;
+    }
+    free(room);
+    return s;
+}
+
+/* ---- parameters ---------------------------------------------------------------------------------------------------------- */
 
 bool verify_finite(const struct trainer *t)
 {
     bool finite = true;
-    for (size_t i = 0; i < t->net.params.n; i++)
-        finite &= isfinite(t->params[i]) != 0;
+    for (int c = 0; c < t->plan.count; c++)
+        for (int b = 0; b < gradient_buckets(t->parts[c].gradient); b++)
+            for (size_t i = 0; i < gradient_pieces(t->parts[c].gradient, b); i++) {
+                const struct gradient_piece piece = gradient_piece(t->parts[c].gradient, b, i);
+                for (size_t j = 0; j < piece.n; j++)
+                    finite &= isfinite(piece.params[j]) != 0;
+            }
     return finite;
 }
 
-uint64_t verify_parameter_hash(const struct trainer *t)
+/* What ranks say of each share of each slice: the greatest hash, and the greatest inverted one. Who does not hold it says nothing,
+ * 0; where all say the same, one is the other's inverse. */
+struct claims {
+    uint64_t *hash, *inverted;
+    int shares;
+};
+
+static void claim(struct claims *c, const struct slice *s, int share, uint64_t hash)
 {
-    return XXH3_64bits(t->params, t->net.params.n * sizeof(float));
+    const int i = s->index * c->shares + (slice_is_whole(s) ? 0 : share);
+    if (hash > c->hash[i])
+        c->hash[i] = hash;
+    if (~hash > c->inverted[i])
+        c->inverted[i] = ~hash;
+}
+
+static void claim_part(struct claims *c, struct trainer *t, struct part *part)
+{
+    struct stopwatch ignored;
+    const struct params *p = &part->plan->net.params;
+    stopwatch_start(&ignored, t->clock, PHASE_WAIT);
+    for (int i = 0; i < p->count; i++) {
+        const struct range r = { p->slices[i].at, p->slices[i].n };
+        gradient_hold(part->gradient, r, &ignored);
+        claim(c, &p->slices[i], t->plan.at[AXIS_TENSOR], XXH3_64bits(part->params + r.at, r.n * sizeof(float)));
+        gradient_release(part->gradient, r);
+    }
+}
+
+static int slices_in_all(const struct trainer *t)
+{
+    const struct job world = job_of(t->grid.world);
+    int last = 0;
+    for (int c = 0; c < t->plan.count; c++)
+        for (int i = 0; i < t->plan.parts[c].net.params.count; i++)
+            if (t->plan.parts[c].net.params.slices[i].index > last)
+                last = t->plan.parts[c].net.params.slices[i].index;
+    return 1 + (int)job_max(&world, last);
+}
+
+status verify_parameters(struct trainer *t, uint64_t *hash, bool *identical)
+{
+    const struct job world = job_of(t->grid.world);
+    struct claims c = { .shares = t->plan.degree[AXIS_TENSOR] };
+    const size_t n = (size_t)slices_in_all(t) * (size_t)c.shares;
+    c.hash = calloc(2 * n, sizeof *c.hash);
+    const status s =
+        status_agree(c.hash ? STATUS_OK : status_fail(STATUS_FAILED, "no memory to compare %zu slices", n), world.world);
+    if (s == STATUS_OK) {
+        c.inverted = c.hash + n;
+        for (int i = 0; i < t->plan.count; i++)
+            claim_part(&c, t, &t->parts[i]);
+        job_most(&world, c.hash, 2 * n);
+        *identical = true;
+        for (size_t i = 0; i < n; i++)
+            *identical &= c.hash[i] == ~c.inverted[i] || c.hash[i] == c.inverted[i]; /* the latter: both 0, nobody holds it */
+        *hash = XXH3_64bits(c.hash, n * sizeof *c.hash);
+    }
+    free(c.hash);
+    return s;
 }

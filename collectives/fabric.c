@@ -56,9 +56,14 @@ void fabric_send_stamped(struct fabric *f, enum purpose purpose, void *data, siz
     const double sent_s = fabric_now_s(f);
     struct ledger_row *row = &f->ledger.rows[purpose];
     memcpy((char *)data + bytes, &sent_s, sizeof sent_s);
+    row->calls++;
     row->messages++;
+    row->logical_B += bytes;
     row->wire_B_counted += bytes;
-    f->ledger.rows[PURPOSE_STAMP].wire_B_counted += sizeof sent_s;
+    row = &f->ledger.rows[PURPOSE_STAMP];
+    row->calls++;
+    row->logical_B += sizeof sent_s;
+    row->wire_B_counted += sizeof sent_s;
     f->ops->start_send(f, data, bytes + sizeof sent_s, to, tag, r);
 }
 
@@ -111,4 +116,10 @@ void fabric_wait_any(struct fabric *f, fabric_request *const *r, int n)
 double fabric_now_s(struct fabric *f)
 {
     return f->ops->now_s(f);
+}
+
+void fabric_sleep(struct fabric *f, double s)
+{
+    if (s > 0)
+        f->ops->pause(f, s);
 }

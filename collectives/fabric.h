@@ -33,7 +33,8 @@ struct fabric_ops {
     bool (*test)(struct fabric *f, fabric_request *r); /* true: done, *r is null again */
     /* Sleeps until one or more of r[0..n) are done, which are null afterwards. OPTIONAL: else they are tested in turn. */
     void (*wait_any)(struct fabric *f, fabric_request *const *r, int n);
-    double (*now_s)(struct fabric *f); /* wall or virtual clock, seconds */
+    double (*now_s)(struct fabric *f); /* wall or virtual clock, seconds; one for all ranks of a host */
+    void (*pause)(struct fabric *f, double s);
 };
 
 struct fabric {
@@ -69,5 +70,7 @@ void fabric_wait(struct fabric *f, fabric_request *r);
 /* Returns when at least one of the requests (1 <= n <= FABRIC_WAIT_MAX, none of them null) is done. */
 void fabric_wait_any(struct fabric *f, fabric_request *const *r, int n);
 double fabric_now_s(struct fabric *f);
+/* Lets that much of the fabric's time pass; nothing if it is not positive. */
+void fabric_sleep(struct fabric *f, double s);
 
 #endif

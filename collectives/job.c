@@ -112,6 +112,11 @@ double job_sum(const struct job *j, double value)
     return value;
 }
 
+void job_most(const struct job *j, uint64_t *x, size_t n)
+{
+    MPI_Allreduce(MPI_IN_PLACE, x, (int)n, MPI_UINT64_T, MPI_MAX, j->world);
+}
+
 bool job_same(const struct job *j, uint64_t value)
 {
     uint64_t extremes[2] = { value, ~value };

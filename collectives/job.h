@@ -51,6 +51,9 @@ void *job_allocate(const struct job *j, size_t bytes);
 /* The sum of the ranks' values. */
 double job_sum(const struct job *j, double value);
 
+/* x[n], n <= INT_MAX, becomes the largest of the ranks' values, element by element. */
+void job_most(const struct job *j, uint64_t *x, size_t n);
+
 /* Whether all ranks passed the same value. */
 bool job_same(const struct job *j, uint64_t value);
 

@@ -25,3 +25,16 @@ void ledger_add(struct ledger *to, const struct ledger *from)
         sum->unpredictable |= row->unpredictable;
     }
 }
+
+struct ledger ledger_since(const struct ledger *now, const struct ledger *before)
+{
+    struct ledger since = *now;
+    for (int p = 0; p < PURPOSE_COUNT; p++) {
+        since.rows[p].calls -= before->rows[p].calls;
+        since.rows[p].messages -= before->rows[p].messages;
+        since.rows[p].logical_B -= before->rows[p].logical_B;
+        since.rows[p].wire_B_predicted -= before->rows[p].wire_B_predicted;
+        since.rows[p].wire_B_counted -= before->rows[p].wire_B_counted;
+    }
+    return since;
+}

@@ -33,5 +33,7 @@ struct ledger {
 
 /* Adds one fabric's rows to another's. */
 void ledger_add(struct ledger *to, const struct ledger *from);
+/* What was added since `before`. */
+struct ledger ledger_since(const struct ledger *now, const struct ledger *before);
 
 #endif

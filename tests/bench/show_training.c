@@ -46,14 +46,16 @@ static void show_ints(struct json *w, const int32_t *x, size_t n)
 /* Into the trainer's buffers of a micro-batch, which the next step fills anew. */
 static void show_sample(struct json *w, const struct trainer *t, uint64_t index)
 {
-    const size_t length = (size_t)t->net.shape.length;
-    t->data.kind->sample(&t->data, index, &(struct sample){ t->symbols, t->features, t->targets });
+    const struct network *net = &t->plan.parts[0].net;
+    const struct graph *g = &t->parts[0].stash.graphs[0];
+    const size_t length = (size_t)net->shape.length;
+    t->data.kind->sample(&t->data, index, &(struct sample){ g->symbols, g->features, g->targets });
     json_begin(w, '[');
-    if (t->symbols)
-        show_ints(w, t->symbols, length);
+    if (g->symbols)
+        show_ints(w, g->symbols, length);
     else
-        show_floats(w, t->features, length);
-    show_ints(w, t->targets, (size_t)t->net.rows_per_sample);
+        show_floats(w, g->features, length);
+    show_ints(w, g->targets, (size_t)net->rows_per_sample);
     json_end(w);
 }
 
@@ -61,7 +63,7 @@ static void show_step(struct json *w, struct trainer *t, int64_t step)
 {
     const int64_t samples = t->config->batch.global;
     struct stopwatch watch;
-    stopwatch_start(&watch, &t->fabric, PHASE_DATA);
+    stopwatch_start(&watch, t->clock, PHASE_DATA);
     json_begin(w, '{');
     json_key(w, "samples");
     json_begin(w, '[');
@@ -79,16 +81,16 @@ static void show_training(struct trainer *t, int64_t steps)
     json_start(&w, stdout, true);
     json_begin(&w, '{');
     json_key(&w, "slices");
-    show_slices(&w, &t->net.params);
+    show_slices(&w, &t->plan.parts[0].net.params);
     json_key(&w, "initial");
-    show_floats(&w, t->params, t->net.params.n);
+    show_floats(&w, t->parts[0].params, t->plan.parts[0].net.params.n);
     json_key(&w, "steps");
     json_begin(&w, '[');
     for (int64_t step = 0; step < steps; step++)
         show_step(&w, t, step);
     json_end(&w);
     json_key(&w, "final");
-    show_floats(&w, t->params, t->net.params.n);
+    show_floats(&w, t->parts[0].params, t->plan.parts[0].net.params.n);
     json_end(&w);
 }
 

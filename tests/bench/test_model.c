@@ -19,7 +19,7 @@ static double error_of(const char *text, const char *const *sets)
     struct config c = config_for(text, 1, sets);
     struct trainer t = open_trainer(&c);
     double error = NAN;
-    assert_on_all_ranks(verify_gradients(&t, 0, 1, &error) == STATUS_OK);
+    assert_on_all_ranks(verify_gradients(&t, &error) == STATUS_OK);
     trainer_close(&t);
     config_free(&c);
     return error;
@@ -89,7 +89,7 @@ static void the_check_finds_wrong_and_missing_gradients(void **state)
     sound = NULL;
     for (int i = 0; i < 5; i++) {
         struct trainer t = open_trainer(&c);
-        sound = t.net.layers[1].kind;
+        sound = t.plan.parts[0].net.layers[1].kind;
         const struct layer_kind kinds[] = {
             *sound,
             { sound->forward, sound->input_grad, weight_grad_5_percent_too_large },
@@ -98,8 +98,8 @@ static void the_check_finds_wrong_and_missing_gradients(void **state)
             { sound->forward, input_grad_without_a_term, sound->weight_grad },
         };
         double error = NAN;
-        t.net.layers[1].kind = &kinds[i];
-        assert_int_equal(verify_gradients(&t, 0, 1, &error), STATUS_OK);
+        t.plan.parts[0].net.layers[1].kind = &kinds[i];
+        assert_int_equal(verify_gradients(&t, &error), STATUS_OK);
         print_message("%d: %g\n", i, error);
         assert_true(i == 0 ? error < GRADIENT_TOLERANCE : error > GRADIENT_TOLERANCE * 3);
         trainer_close(&t);

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bench/footprint.h"
 #include "bench/train.h"
 #include "bench/verify.h"
 #include "tests/collectives/mpi_test.h"
@@ -34,8 +35,10 @@ static inline struct config config_for(const char *text, int ranks, const char *
 struct trained {
     double loss[STEPS];
     uint64_t hash;
+    bool identical; /* what several ranks hold */
     struct ledger ledger;
     double planned_B; /* gradient bytes of this rank by gradient_plan */
+    double planned_parameters_B;
     double first_parameters[8];
 };
 
@@ -48,6 +51,7 @@ static inline struct trained train(const char *text, int ranks, const char *cons
     MPI_Comm_split(job.world, job.rank < ranks, job.rank, &some);
     if (job.rank < ranks) {
         struct trainer t;
+        struct footprint f;
         const status s = trainer_open(&t, &c, some);
         if (s != STATUS_OK) {
             fprintf(stderr, "%s\n", status_message());
@@ -55,21 +59,21 @@ static inline struct trained train(const char *text, int ranks, const char *cons
         }
         for (int64_t step = 0; step < STEPS; step++) {
             struct stopwatch w;
-            stopwatch_start(&w, &t.fabric, PHASE_DATA);
+            stopwatch_start(&w, t.clock, PHASE_DATA);
             result.loss[step] = trainer_step(&t, step, &w);
         }
-        result.hash = verify_parameter_hash(&t);
-        result.ledger = t.fabric.ledger;
-        result.planned_B = STEPS * gradient_plan(&c, t.net.params.n, t.leaves, t.fabric.rank, t.fabric.ranks).sent_B;
+        result.ledger = trainer_ledger(&t);
+        if (verify_parameters(&t, &result.hash, &result.identical) != STATUS_OK || footprint_of(&c, &t.plan, &f) != STATUS_OK)
+            MPI_Abort(job.world, 1);
+        result.planned_B = STEPS * f.gradients_sent_B;
+        result.planned_parameters_B = STEPS * f.parameters_sent_B;
         for (int i = 0; i < 8; i++)
-            result.first_parameters[i] = (double)t.params[i];
+            result.first_parameters[i] = (double)t.parts[0].params[i];
         trainer_close(&t);
     }
     MPI_Comm_free(&some);
-    uint64_t hash = result.hash;
-    MPI_Bcast(&hash, 1, MPI_UINT64_T, 0, job.world);
-    assert_on_all_ranks(job.rank >= ranks || hash == result.hash); /* replicas are bit-identical */
-    result.hash = hash;
+    assert_on_all_ranks(job.rank >= ranks || result.identical);
+    MPI_Bcast(&result.hash, 1, MPI_UINT64_T, 0, job.world);
     MPI_Bcast(result.loss, STEPS, MPI_DOUBLE, 0, job.world);
     MPI_Bcast(result.first_parameters, 8, MPI_DOUBLE, 0, job.world);
     config_free(&c);

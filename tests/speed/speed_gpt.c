@@ -60,7 +60,7 @@ enum phase __wrap_stopwatch_switch(struct stopwatch *w, enum phase phase)
 static double time_switch(struct trainer *t)
 {
     struct stopwatch w;
-    const double start_s = stopwatch_start(&w, &t->fabric, PHASE_DATA);
+    const double start_s = stopwatch_start(&w, t->clock, PHASE_DATA);
     for (int i = 0; i < SWITCHES; i++)
         stopwatch_switch(&w, (enum phase)(i % PHASE_COUNT));
     return (stopwatch_stop(&w) - start_s) / SWITCHES;
@@ -69,20 +69,20 @@ static double time_switch(struct trainer *t)
 static double time_step(struct trainer *t, int64_t step)
 {
     struct stopwatch w;
-    const double start_s = stopwatch_start(&w, &t->fabric, PHASE_DATA);
+    const double start_s = stopwatch_start(&w, t->clock, PHASE_DATA);
     trainer_step(t, step, &w);
     return stopwatch_stop(&w) - start_s;
 }
 
 static double time_replay(struct trainer *t)
 {
-    const double start_s = fabric_now_s(&t->fabric);
+    const double start_s = fabric_now_s(t->clock);
     for (int i = 0; i < record.count; i++) {
         const struct call *c = &record.calls[i];
         __real_matmul(c->transpose_a, c->transpose_b, c->m, c->n, c->k, c->alpha, c->a, c->lda, c->b, c->ldb, c->beta, c->c,
                       c->ldc);
     }
-    return fabric_now_s(&t->fabric) - start_s;
+    return fabric_now_s(t->clock) - start_s;
 }
 
 /* A replay spoils the gradients, which the next step clears, and no parameter: no product ends in one. */

@@ -1,0 +1,48 @@
+/* Sums over the parts of a rank. */
+#include "bench/footprint.h"
+
+#include <stdlib.h>
+
+#include "bench/gradient.h"
+#include "bench/links.h"
+#include "bench/stash.h"
+#include "kernels/optimizer.h"
+
+void footprint_replica(const struct assignment *a, int part, int *rank, int *ranks)
+{
+    const bool two_routes = a->pipeline.schedule->placement == PLACEMENT_BIDIRECTIONAL;
+    *rank = two_routes ? 2 * a->at[AXIS_DATA] + part : a->at[AXIS_DATA];
+    *ranks = (two_routes ? 2 : 1) * a->degree[AXIS_DATA];
+}
+
+static status add_part(const struct config *c, const struct assignment *a, int i, struct footprint *f)
+{
+    const struct network *net = &a->parts[i].net;
+    struct gradient_layer *layers = calloc((size_t)net->count, sizeof *layers);
+    if (!layers)
+        return status_fail(STATUS_FAILED, "no memory to plan %d layers", net->count);
+    for (int k = 0; k < net->count; k++)
+        part_layer_ranges(net, k, &layers[k].own, &layers[k].shared);
+    const struct gradient_shape shape = { .n = net->params.n, .leaves = a->leaves, .layers = layers, .layer_count = net->count };
+    int rank, ranks;
+    footprint_replica(a, i, &rank, &ranks);
+    const struct gradient_plan g = gradient_plan(c, &shape, rank, ranks);
+    free(layers);
+    f->parameters_B += g.params_B;
+    f->gradients_B += g.sums_B;
+    f->optimizer_B += 4.0 * (double)g.state_floats * optimizer_find(c->optimizer.name)->state_arrays;
+    f->exchange_B += g.error_B + g.codes_B;
+    f->gradients_sent_B += g.sent_B;
+    f->parameters_sent_B += g.parameters_sent_B;
+    f->activations_B += stash_B(a, &a->parts[i]);
+    f->verification_B += c->measure.verify ? 4.0 * (double)net->params.n : 0;
+    return STATUS_OK;
+}
+
+status footprint_of(const struct config *c, const struct assignment *a, struct footprint *f)
+{
+    *f = (struct footprint){ .messages_B = links_B(a) };
+    for (int i = 0; i < a->count; i++)
+        TRY(add_part(c, a, i, f));
+    return STATUS_OK;
+}

@@ -1,0 +1,21 @@
+/* Bytes that a rank allocates for training, known before anything is: the same plans that the run allocates by. */
+#ifndef DMLBENCH_BENCH_FOOTPRINT_H
+#define DMLBENCH_BENCH_FOOTPRINT_H
+
+#include "bench/assignment.h"
+
+struct footprint {
+    double parameters_B, gradients_B, optimizer_B, exchange_B; /* the last: codes and error feedback */
+    double activations_B;                                      /* of the micro-batches in flight */
+    double messages_B;                                         /* between stages */
+    double verification_B;                                     /* until the first step */
+    double gradients_sent_B, parameters_sent_B;                /* by this rank in a step, to the other replicas; NaN: unknown */
+};
+
+/* Local. Out of memory is the only failure. */
+status footprint_of(const struct config *c, const struct assignment *a, struct footprint *f);
+
+/* The replicas of a part: which of how many this rank is. */
+void footprint_replica(const struct assignment *a, int part, int *rank, int *ranks);
+
+#endif
