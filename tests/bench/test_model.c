@@ -4,20 +4,19 @@
 
 #include "kernels/layers.h"
 
-static struct trainer open_trainer(struct config *c)
+static void open_trainer(struct trainer *t, struct config *c)
 {
-    struct trainer t;
-    const status s = trainer_open(&t, c, job.world);
+    const status s = trainer_open(t, c, job.world);
     if (s != STATUS_OK)
         fprintf(stderr, "%s\n", status_message());
     assert_on_all_ranks(s == STATUS_OK);
-    return t;
 }
 
 static double error_of(const char *text, const char *const *sets)
 {
     struct config c = config_for(text, 1, sets);
-    struct trainer t = open_trainer(&c);
+    struct trainer t;
+    open_trainer(&t, &c);
     double error = NAN;
     assert_on_all_ranks(verify_gradients(&t, &error) == STATUS_OK);
     trainer_close(&t);
@@ -88,7 +87,8 @@ static void the_check_finds_wrong_and_missing_gradients(void **state)
     struct config c = config_for(GPT REST "}", 1, sets);
     sound = NULL;
     for (int i = 0; i < 5; i++) {
-        struct trainer t = open_trainer(&c);
+        struct trainer t;
+        open_trainer(&t, &c);
         sound = t.plan.parts[0].net.layers[1].kind;
         const struct layer_kind kinds[] = {
             *sound,
