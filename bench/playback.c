@@ -25,7 +25,7 @@ struct player {
     const struct task_list *lists;
     struct actor *actors;
     double *activation_s, *gradient_s; /* [place x micro-batch] when it arrives; INFINITY: not sent yet */
-    double share;                      /* of a chunk in its stage */
+    int pieces;                        /* chunks of one copy of the model on each stage */
 };
 
 static size_t slot(const struct pipeline *p, struct place at, int micro)
@@ -102,7 +102,7 @@ static void hold(const struct player *y, struct actor *a, struct played_stage *s
         a->held++;
     else if (kind == TASK_BACKWARD || kind == TASK_WEIGHT_GRAD)
         a->held--;
-    s->peak_activations = fmax(s->peak_activations, a->held * y->share);
+    s->peak_activations = fmax(s->peak_activations, (double)a->held / y->pieces);
 }
 
 /* Idle time until now was spent waiting for what this task needs. */
@@ -113,7 +113,7 @@ static void start(struct player *y, int stage, int i, double now_s)
     const struct task_list *list = &y->lists[stage];
     const struct task task = list->tasks[i];
     double *cause_s = s->count == 0 ? &s->fill_s : task.kind == TASK_FORWARD ? &s->wait_activation_s : &s->wait_gradient_s;
-    const double base_s = base_duration_s(&y->in->times[stage], task.kind) * y->share;
+    const double base_s = base_duration_s(&y->in->times[stage], task.kind) / y->pieces;
     const double duration_s = fmax(base_s + jitter_s(y, COMPUTE, y->in->jitter_compute_s, stage, i), 0);
     *cause_s += now_s - a->free_s;
     a->free_s = a->wake_s = now_s + duration_s;
@@ -262,7 +262,7 @@ status playback_run(const struct playback_input *in, struct playback *out)
         return status_fail(STATUS_FAILED, "no memory for a schedule of %d stages", p->stages);
     status s = pipeline_lists(p, lists);
     if (s == STATUS_OK) {
-        s = play_lists(&(struct player){ in, out, lists, .share = (double)p->stages / pipeline_positions(p) });
+        s = play_lists(&(struct player){ in, out, lists, .pieces = pipeline_positions(p) / p->stages });
         pipeline_free_lists(p, lists);
     }
     free(lists);
