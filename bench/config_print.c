@@ -77,13 +77,19 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct slot *)a)->path, ((const struct slot *)b)->path);
 }
 
+/* Whether a key changes what a run does. */
+static bool is_work(const char *path)
+{
+    return strcmp(path, "why") != 0 && strcmp(path, "name") != 0 && strncmp(path, "plan.", 5) != 0;
+}
+
 static void write_canonical(const struct config *c, FILE *out)
 {
     struct slot slots[CONFIG_SLOTS_MAX] = { 0 };
     struct json w;
     size_t n = 0;
     for (struct slot s = { 0 }; slot_next(&s, c);)
-        if (strcmp(s.path, "why") != 0 && strcmp(s.path, "name") != 0) {
+        if (is_work(s.path)) {
             assert(n < CONFIG_SLOTS_MAX);
             slots[n++] = s;
         }
@@ -127,9 +133,9 @@ static const char *slot_default(const struct slot *s, char text[CONFIG_PATH_BYTE
 void config_print_keys(FILE *out)
 {
     char fallback[CONFIG_PATH_BYTES], limit[SLOT_LIMIT_BYTES];
-    fprintf(out, "%-26s %-10s %-15s %-44s %s\n", "KEY", "ONLY FOR", "DEFAULT", "VALUES", "MEANING");
+    fprintf(out, "%-31s %-11s %-15s %-44s %s\n", "KEY", "ONLY FOR", "DEFAULT", "VALUES", "MEANING");
     for (struct slot s = { 0 }; slot_next(&s, NULL);)
-        fprintf(out, "%-26s %-10s %-15s %-44s %s%s%s%s\n", s.path, slot_owner(&s), slot_default(&s, fallback),
+        fprintf(out, "%-31s %-11s %-15s %-44s %s%s%s%s\n", s.path, slot_owner(&s), slot_default(&s, fallback),
                 slot_limit(&s, limit), s.key->help, s.key->unit ? " [" : "", s.key->unit ? s.key->unit : "",
                 s.key->unit ? "]" : "");
 }
