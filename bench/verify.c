@@ -16,7 +16,7 @@
 #include "kernels/random.h"
 
 enum { SAMPLES = 2 };  /* of the micro-batch, at most: the check costs eight forward passes a slice */
-enum { ATTEMPTS = 4 }; /* on other samples each, because of relu */
+enum { ATTEMPTS = 5 }; /* on other samples each, because of relu */
 
 /* How far to move along the gradient: the loss should change by this fraction of itself, far above the rounding of a float sum, */
 #define RELATIVE_CHANGE 2e-3
@@ -107,11 +107,12 @@ static double error_along_gradient(const struct check *c, const struct subject *
     return least_error(c, s, norm, norm, fmin(RELATIVE_CHANGE * c->loss / norm, MOVE_MAX * sqrt(n)), 1);
 }
 
-/* The same signs wherever the same numbers are. */
+/* The same signs wherever the same numbers are; others for other samples. */
 static void draw_signs(const struct check *c, const struct subject *s)
 {
     const uint32_t share = slice_is_whole(s->slice) ? 0 : (uint32_t)c->t->plan.at[AXIS_TENSOR];
-    const struct random r = { (uint64_t)c->t->config->seed, RANDOM_CHECK, (uint32_t)s->slice->index, share };
+    const uint32_t draw = (uint32_t)c->step * (uint32_t)c->t->plan.degree[AXIS_TENSOR] + share;
+    const struct random r = { (uint64_t)c->t->config->seed, RANDOM_CHECK, (uint32_t)s->slice->index, draw };
     random_uniform(&r, c->direction, s->slice->n);
     for (size_t j = 0; j < s->slice->n; j++)
         c->direction[j] = c->direction[j] < 0.5F ? -1 : 1;
@@ -176,7 +177,7 @@ static double worst_slice(struct check *c)
             const struct subject s = subject_of(t, part, i);
             const double error = slice_error(c, &s);
             if (!(error <= worst)) /* also when it is not a number */
-                worst = error;
+                worst = isnan(error) ? INFINITY : error;
         }
     }
     return worst;
@@ -220,6 +221,21 @@ static void hold_all(struct trainer *t, bool hold)
     }
 }
 
+/* A kink of relu may spoil one attempt, and by luck random signs may not see a small gradient that is missing: so what fails once
+ * must succeed twice. Returns the error of the first attempt if it is good, else the second smallest of all. */
+static double second_opinion(struct check *c)
+{
+    double least = worst_slice(c), second = INFINITY;
+    if (least <= GRADIENT_TOLERANCE / 2)
+        return least;
+    for (c->step = 1; c->step < ATTEMPTS && !(second <= GRADIENT_TOLERANCE / 2); c->step++) {
+        const double error = worst_slice(c);
+        second = fmin(second, fmax(least, error));
+        least = fmin(least, error);
+    }
+    return second;
+}
+
 status verify_gradients(struct trainer *t, double *worst)
 {
     float *room = NULL;
@@ -229,9 +245,7 @@ status verify_gradients(struct trainer *t, double *worst)
         c.samples = batch_samples(t->config, 0) < SAMPLES ? batch_samples(t->config, 0) : SAMPLES;
         c.rows = (double)c.samples * t->plan.parts[0].net.rows_per_sample;
         hold_all(t, true);
-        *worst = INFINITY;
-        for (c.step = 0; c.step < ATTEMPTS && !(*worst <= GRADIENT_TOLERANCE / 2); c.step++)
-            *worst = fmin(*worst, worst_slice(&c));
+        *worst = second_opinion(&c);
         hold_all(t, false);
     }
     for (int i = 0; i < t->plan.count; i++) {
