@@ -164,9 +164,9 @@ const struct entry config_entries[] = {
     { .key = { "plan.bandwidth_B_per_s", KEY_REAL, AT(plan.bandwidth_B_per_s), "0", 0, 1e18, .unit = "bytes/s",
                .help = "Bandwidth between stages, for each message alone; 0: infinite." } },
     { .key = { "plan.jitter_network_s", KEY_REAL, AT(plan.jitter_network_s), "0", 0, seconds_max, .unit = "s",
-               .help = "Each message takes |N(0, this)| longer." } },
+               .help = "Each message takes longer by the magnitude of a number of N(0, this)." } },
     { .key = { "plan.jitter_compute_s", KEY_REAL, AT(plan.jitter_compute_s), "0", 0, seconds_max, .unit = "s",
-               .help = "Each task takes N(0, this) longer, but no less than 0." } },
+               .help = "Each task takes longer by a number of N(0, this), but no less than 0 in all." } },
     { .key = { "plan.seed", KEY_INT, AT(plan.seed), "1", 0, count_max, .help = "Seed of the jitter." } },
     { .key = { 0 } },
 };

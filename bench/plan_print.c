@@ -22,7 +22,8 @@ enum { COLUMNS = sizeof columns_of_stage / sizeof columns_of_stage[0] };
 
 static double value(const struct played_stage *stage, int column)
 {
-    return *(const double *)((const char *)stage + columns_of_stage[column].offset);
+    const void *field = (const char *)stage + columns_of_stage[column].offset;
+    return *(const double *)field;
 }
 
 /* ---- a table ------------------------------------------------------------------------------------------------------------- */

@@ -145,20 +145,19 @@ static void append_forward(const struct pipeline *p, int k, struct task_list *li
 
 void schedule_alternate(const struct pipeline *p, int stage, int warmup, int lag, struct task_list *list)
 {
-    const int chunks = pipeline_chunks(p), units = p->micro_batches * chunks;
+    const bool split = lag != SCHEDULE_MERGED;
+    const int chunks = pipeline_chunks(p), units = p->micro_batches * chunks, rounds = split ? units + lag : units;
     for (int k = 0; k < warmup && k < units; k++)
         append_forward(p, k, list);
-    for (int k = 0; k < units; k++) {
+    for (int k = 0; k < rounds; k++) {
+        const struct unit u = unit_at(p, k);
         if (warmup + k < units)
             append_forward(p, warmup + k, list);
-        const struct unit u = unit_at(p, k);
-        if (lag == SCHEDULE_MERGED)
+        if (k < units && split)
+            task_append(list, TASK_INPUT_GRAD, 0, k);
+        else if (k < units)
             schedule_append_backward(p, (struct place){ stage, chunks - 1 - u.chunk }, u.micro, list);
-        else
-            task_append(list, TASK_INPUT_GRAD, u.chunk, u.micro);
-        if (lag != SCHEDULE_MERGED && k >= lag)
-            task_append(list, TASK_WEIGHT_GRAD, u.chunk, k - lag);
+        if (split && k >= lag)
+            task_append(list, TASK_WEIGHT_GRAD, 0, k - lag);
     }
-    for (int k = units > lag ? units - lag : 0; lag != SCHEDULE_MERGED && k < units; k++)
-        task_append(list, TASK_WEIGHT_GRAD, 0, k);
 }
