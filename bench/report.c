@@ -74,13 +74,19 @@ void report_meet(struct report *r, const struct job *job)
 
 static void fill_sent(const struct run *run, double *sent)
 {
+    const struct assignment *plan = &run->trainer.plan;
     for (int a = 0; a < AXIS_COUNT; a++)
-        sent[SENT_COORDINATES + a] = run->trainer.grid.at[a];
+        sent[SENT_COORDINATES + a] = plan->at[a];
+    sent[SENT_PARAMETERS] = 0;
+    for (int i = 0; i < plan->count; i++)
+        sent[SENT_PARAMETERS] += (double)plan->parts[i].net.params.n;
     const double usage[] = { run->after.voluntary - run->before.voluntary, run->after.involuntary - run->before.involuntary,
                              run->after.minor_faults - run->before.minor_faults,
                              run->after.major_faults - run->before.major_faults };
     memcpy(sent + SENT_USAGE, usage, sizeof usage);
-    sent[SENT_RSS] = job_is_simulated() ? NAN : usage_now().peak_rss_B; /* one process holds all simulated ranks */
+    sent[SENT_RSS] = job_is_simulated()   ? NAN /* one process holds all simulated ranks */
+                     : run->samples.steps ? run->after.peak_rss_B
+                                          : usage_now().peak_rss_B;
     for (int p = 0; p < PURPOSE_COUNT; p++) {
         const struct ledger_row *row = &run->ledger.rows[p];
         const double fields[LEDGER_FIELDS] = {
@@ -171,6 +177,7 @@ static void fill_ranks(struct report *r, const double *sent, struct rank_row *ro
             .data = s[SENT_COORDINATES + AXIS_DATA],
             .pipeline = s[SENT_COORDINATES + AXIS_PIPELINE],
             .tensor = s[SENT_COORDINATES + AXIS_TENSOR],
+            .parameters_count = s[SENT_PARAMETERS],
             .peak_rss_B = s[SENT_RSS],
             .context_switches_voluntary = s[SENT_USAGE],
             .context_switches_involuntary = s[SENT_USAGE + 1],
@@ -187,11 +194,6 @@ static void fill_work(struct result *out, const struct run *run)
     const struct trainer *t = &run->trainer;
     const struct config *c = run->config;
     const double batch = (double)c->batch.global;
-    out->parallelism.data = (double)c->parallel.data;
-    out->parallelism.pipeline = out->parallelism.tensor = 1;
-    out->parallelism.global_batch = batch;
-    out->parallelism.micro_batch = (double)c->batch.micro;
-    out->parallelism.micro_batches = (double)t->plan.leaves / (double)c->parallel.data;
     out->model.name = c->model.name;
     out->model.parameters_count = (double)t->plan.model.parameters;
     out->model.flop_forward = batch * t->plan.model.flop_forward;
@@ -200,8 +202,17 @@ static void fill_work(struct result *out, const struct run *run)
     out->data.name = c->data.name;
     out->data.size_B = t->data.size_B;
     out->data.samples = t->data.samples ? (double)t->data.samples : NAN;
-    out->comm_total.dense_equivalent_B = 2.0 * (run->job->ranks - 1) * 4 * (double)t->plan.model.parameters * (double)run->samples.steps;
     snprintf(out->data.xxh3, sizeof out->data.xxh3, "%016llx", (unsigned long long)t->data.hash);
+}
+
+/* Ring allreduces of every part's gradients over its p replicas: 2 (p-1) 4 n for a group, so 2 (p-1)/p 4 n a rank. */
+static void fill_dense(struct result *out, const struct run *run)
+{
+    const double p = replicas_of_a_part(run);
+    double n = 0;
+    for (size_t i = 0; i < out->n_ranks; i++)
+        n += out->ranks[i].parameters_count;
+    out->comm_total.dense_equivalent_B = 2 * (p - 1) * 4 * (n / p) * (double)run->samples.steps;
 }
 
 static void fill_samples(struct report *r, const struct run *run, bool *warmup)
@@ -262,9 +273,11 @@ static void fill_warnings(struct report *r, const struct run *run)
              c->exchange.allreduce);
     if (!out->comm_total.match && isfinite(out->comm_total.wire_B_predicted.value))
         warn(r, "predicted and counted bytes differ");
-    if (out->comm_total.wire_B_counted > out->comm_total.dense_equivalent_B * 1.01 && strcmp(c->exchange.compressor.name, "none"))
+    const struct comm_row *gradient = result_gradient(out);
+    if (gradient && gradient->wire_B_counted > out->comm_total.dense_equivalent_B * 1.01 &&
+        strcmp(c->exchange.compressor.name, "none"))
         warn(r, "the codes are larger than the gradients in a ring allreduce: %g times the bytes",
-             out->comm_total.wire_B_counted / out->comm_total.dense_equivalent_B);
+             gradient->wire_B_counted / out->comm_total.dense_equivalent_B);
     if (out->interference.load_before > 0.5 * out->platform.cores && !job_is_simulated())
         warn(r, "the machine was busy before the run (load %.1f on %g cores)", out->interference.load_before, out->platform.cores);
 }
@@ -272,14 +285,20 @@ static void fill_warnings(struct report *r, const struct run *run)
 /* Everything but the bytes; `sent` and the matrices of the samples are in place. */
 static void fill(struct report *r, const struct run *run, const double *sent, status outcome, const char *why)
 {
-    const size_t steps = (size_t)run->samples.steps;
-    double *work = job_allocate(run->job, 4 * steps * sizeof *work + 1);
+    const size_t steps = (size_t)run->samples.steps, stages = (size_t)run->trainer.plan.pipeline.stages;
+    double *work = job_allocate(run->job, (4 * steps + 2 * r->ranks) * sizeof *work);
     fill_run(r, run, outcome, why);
     fill_platform(r, run->job);
     fill_ranks(r, sent, job_allocate(run->job, r->ranks * sizeof(struct rank_row)));
     fill_work(&r->result, run);
     fill_samples(r, run, job_allocate(run->job, steps * sizeof(bool) + 1));
+    status s =
+        fill_layout(&r->result, run, job_allocate(run->job, stages * (size_t)run->trainer.plan.count * sizeof(struct stage_row)));
     fill_metrics(&r->result, run, work);
+    s = s == STATUS_OK ? fill_bubble(&r->result, run, work) : s;
+    if (s != STATUS_OK)
+        warn(r, "the result is not whole: %s", status_message());
+    fill_dense(&r->result, run);
     fill_correctness(r, run);
     fill_interference(r, run);
     free(work);
@@ -312,11 +331,12 @@ status report_interrupted(const struct report *whole, const struct run *running,
     fill(&r, &run, sent, STATUS_FAILED, why);
     r.result.run.failed_step = (double)steps; /* it did not end */
     r.result.comm_total.wire_B_predicted = r.result.comm_total.wire_B_measured = maybe(NAN, no_totals);
-    r.result.comm_total.wire_B_counted = NAN;
+    r.result.comm_total.wire_B_counted = r.result.comm_total.dense_equivalent_B = NAN;
     r.result.warnings = r.warnings;
     warn(&r, "interrupted: the samples are those of rank 0 alone");
     const status s = result_prepare(file, &r.result);
     free(r.result.ranks);
+    free(r.result.parallelism.stages);
     free(r.result.samples.warmup);
     return s;
 }
@@ -338,6 +358,7 @@ void report_free(struct report *r)
     environment_free(&r->environment);
     free(r->result.ranks);
     free(r->result.comm);
+    free(r->result.parallelism.stages);
     free(r->result.samples.warmup);
     free(r->storage);
     free(r->hosts);

@@ -1,4 +1,4 @@
-/* The parts of the result that are computed: bytes, times, and what follows from them. */
+/* Times, and what follows from them. */
 #include "bench/report_parts.h"
 
 #include <math.h>
@@ -7,56 +7,6 @@ struct maybe maybe(double value, const char *why)
 {
     return (struct maybe){ value, isfinite(value) ? NULL : why };
 }
-
-static double over_ranks(const struct report *r, const double *sent, int field)
-{
-    double sum = 0;
-    for (size_t i = 0; i < r->ranks; i++)
-        sum += sent[i * SENT_COUNT + (size_t)field];
-    return sum;
-}
-
-/* ---- bytes --------------------------------------------------------------------------------------------------------------- */
-
-void fill_comm(struct report *r, const struct run *run, const double *sent, struct comm_row *rows)
-{
-    const struct config *c = run->config;
-    const struct gradient_shape shape = { .n = run->trainer.parts[0].plan->net.params.n, .leaves = run->trainer.plan.leaves };
-    const struct gradient_plan plan = gradient_plan(c, &shape, 0, (int)c->parallel.data);
-    struct result *out = &r->result;
-    const char *unaudited =
-        run->audited ? "filled when MPI has ended" : "not counted from outside in a timed run; dmlbench --audit does";
-    double predicted = 0;
-    for (int p = 0; p < PURPOSE_COUNT; p++) {
-        const int at = SENT_LEDGER + p * LEDGER_FIELDS;
-        struct comm_row *row = &rows[out->n_comm];
-        if (over_ranks(r, sent, at + LEDGER_CALLS) == 0)
-            continue;
-        const bool unknown = sent[at + LEDGER_UNPREDICTABLE] != 0, gradient = p == PURPOSE_GRADIENT;
-        *row = (struct comm_row){
-            .name = purpose_name((enum purpose)p),
-            .group = "data",
-            .op = gradient ? plan.op : "allreduce",
-            .algorithm = gradient ? plan.algorithm : allreduce_doubling.member.name,
-            .calls = sent[at + LEDGER_CALLS],
-            .logical_B = sent[at + LEDGER_LOGICAL],
-            .messages = unknown ? NAN : over_ranks(r, sent, at + LEDGER_MESSAGES),
-            .wire_B_counted = unknown ? NAN : over_ranks(r, sent, at + LEDGER_COUNTED),
-            .wire_B_predicted = maybe(unknown ? NAN : over_ranks(r, sent, at + LEDGER_PREDICTED),
-                                      "the MPI library does not say what its own allreduce sends"),
-            .wire_B_measured = maybe(NAN, unaudited),
-        };
-        out->comm_total.wire_B_counted += row->wire_B_counted;
-        predicted += row->wire_B_predicted.value;
-        out->n_comm++;
-    }
-    out->comm = rows;
-    out->comm_total.wire_B_predicted = maybe(predicted, "a part is not predictable: see comm");
-    out->comm_total.wire_B_measured = maybe(NAN, unaudited);
-    out->comm_total.match = isnan(predicted) || predicted == out->comm_total.wire_B_counted;
-}
-
-/* ---- times --------------------------------------------------------------------------------------------------------------- */
 
 /* A step is as long as its slowest rank's. */
 static double slowest(const struct result *out, size_t step)
@@ -97,7 +47,7 @@ static void fill_overlap(struct result *out, const struct run *run, double *work
     for (size_t i = 0; i < n; i++)
         work[i] = mean_over_ranks(out, PHASE_WAIT, first + i);
     const double wait_s = statistic_of(work, n, work + n).median, alone_s = run->exchange_alone_s;
-    const char *why = run->job->ranks == 1 ? "one rank exchanges nothing"
+    const char *why = !trainer_has_replicas(&run->trainer) ? "no other rank holds the same parameters"
                       : isnan(alone_s)
                           ? "the exchange alone was not timed: the run failed, or was audited"
                           : "the ranks waited longer than the exchange alone takes: waiting for each other, not for bytes";
@@ -112,7 +62,6 @@ void fill_metrics(struct result *out, const struct run *run, double *work)
     const char *no_peak = job_is_simulated() ? "simulated time has no sgemm rate" : "not measured";
     out->metrics.sgemm_flop_per_s = maybe(peak, no_peak);
     out->metrics.mfu_frac = maybe(flop / out->metrics.step_s.median / peak, isfinite(peak) ? "no step was measured" : no_peak);
-    out->metrics.bubble_frac_theory = out->metrics.bubble_frac_measured = maybe(NAN, "there is no pipeline");
     for (size_t i = 0; i < out->n_ranks; i++)
         out->metrics.peak_rss_B = fmax(out->metrics.peak_rss_B, out->ranks[i].peak_rss_B);
 }

@@ -1,4 +1,4 @@
-/* Between report.c, which gathers, and report_parts.c, which computes. */
+/* Between report.c, which gathers, and report_*.c, which compute. */
 #ifndef DMLBENCH_BENCH_REPORT_PARTS_H
 #define DMLBENCH_BENCH_REPORT_PARTS_H
 
@@ -7,7 +7,8 @@
 /* What a rank sends beside its samples, in this order. */
 enum {
     SENT_COORDINATES,
-    SENT_USAGE = SENT_COORDINATES + AXIS_COUNT,
+    SENT_PARAMETERS = SENT_COORDINATES + AXIS_COUNT,
+    SENT_USAGE,
     SENT_RSS = SENT_USAGE + 4,
     SENT_LEDGER,
     LEDGER_FIELDS = 6,
@@ -18,9 +19,14 @@ enum { LEDGER_CALLS, LEDGER_MESSAGES, LEDGER_LOGICAL, LEDGER_PREDICTED, LEDGER_C
 /* All local, rank 0. sent[r->ranks * SENT_COUNT]: what the ranks sent, in rank order. */
 
 struct maybe maybe(double value, const char *why);
-/* rows[PURPOSE_COUNT] become the result's. */
+/* report_comm.c. rows[PURPOSE_COUNT] become the result's. */
 void fill_comm(struct report *r, const struct run *run, const double *sent, struct comm_row *rows);
-/* work: room for four doubles a step. */
+double replicas_of_a_part(const struct run *run);
+/* report_layout.c. rows[stages x chunks] become the result's. */
+status fill_layout(struct result *out, const struct run *run, struct stage_row *rows);
+/* report_bubble.c. When samples and ranks are there. work: room for two doubles a rank. */
+status fill_bubble(struct result *out, const struct run *run, double *work);
+/* report_parts.c. work: room for four doubles a step. */
 void fill_metrics(struct result *out, const struct run *run, double *work);
 
 #endif

@@ -27,7 +27,14 @@ struct comm_row {
 struct rank_row { /* one per rank */
     const char *host, *cpuset;
     double data, pipeline, tensor; /* coordinates */
+    double parameters_count;
+    double idle_activation_s, idle_gradient_s, transfer_s; /* mean of a measured step; NaN: no pipeline */
     double peak_rss_B, context_switches_voluntary, context_switches_involuntary, page_faults_minor, page_faults_major;
+};
+
+struct stage_row { /* one per part of the model */
+    double stage, chunk, layers_count, parameters_count, cost_frac;
+    char layers[72]; /* "embedding .. block.1" */
 };
 
 struct result {
@@ -47,7 +54,11 @@ struct result {
     size_t n_ranks;
     struct {
         double data, pipeline, tensor, global_batch, micro_batch, micro_batches;
-        const char *schedule;
+        const char *order, *schedule; /* schedule NULL: no pipeline */
+        double chunks, zero;
+        bool recompute, sequence;
+        struct stage_row *stages;
+        size_t n_stages;
     } parallelism;
     struct {
         const char *name;
@@ -76,7 +87,8 @@ struct result {
     } comm_total;
     struct {
         struct statistic step_s, throughput_samples_per_s;
-        struct maybe mfu_frac, overlap_frac, bubble_frac_theory, bubble_frac_measured, sgemm_flop_per_s;
+        struct maybe mfu_frac, overlap_frac, sgemm_flop_per_s;
+        struct maybe bubble_frac_theory, bubble_frac_planned, bubble_frac_measured, bubble_ratio_measured;
         double peak_rss_B;
     } metrics;
     struct {
@@ -91,6 +103,9 @@ struct result {
     const char **warnings;
     size_t n_warnings;
 };
+
+/* The row of comm for gradients; NULL: none were exchanged. */
+const struct comm_row *result_gradient(const struct result *r);
 
 /* Local. Opens the place for the result early, so that a missing right or folder is found before the training and not after.
  * path NULL: results/<name>-<UTC>-<hash>.json. Nothing is visible until result_commit; an existing file is never overwritten

@@ -8,7 +8,7 @@
 static const char not_told[] = "the system does not tell", not_finite[] = "not a finite number: the training diverged",
                   no_samples[] = "too few samples",
                   uncounted[] = "the MPI library's own allreduce took part, which sends by itself, or the run was interrupted",
-                  not_run[] = "the run ended before this was measured";
+                  not_run[] = "the run ended before this was measured", no_pipeline[] = "there is no pipeline";
 
 static const char *const statuses[] = { "ok", "failed", "check", NULL }, *const builds[] = { "mpi", "smpi", NULL };
 
@@ -34,11 +34,12 @@ const struct field statistic_fields[] = {
 
 #define AT(field) offsetof(struct comm_row, field)
 static const struct field comm_fields[] = {
-    { "name", FIELD_TEXT, AT(name), .help = "Purpose of the exchange: gradient, loss." },
-    { "group", FIELD_TEXT, AT(group), .help = "Axis of the grid along which it runs: data." },
-    { "op", FIELD_TEXT, AT(op), .help = "Collective operation: allreduce, allgather." },
-    { "algorithm", FIELD_TEXT, AT(algorithm), .help = "How it was done: ring, doubling, ..." },
-    { "calls", FIELD_COUNT, AT(calls), .help = "Operations, each of all ranks together." },
+    { "name", FIELD_TEXT, AT(name), .help = "Purpose of the exchange: gradient, activation, loss, ..." },
+    { "group", FIELD_TEXT, AT(group), .help = "Axis of the grid along which it runs: data, pipeline, tensor; or all." },
+    { "op", FIELD_TEXT, AT(op), .help = "Operation: allreduce, reduce-scatter, allgather, send." },
+    { "algorithm", FIELD_TEXT, AT(algorithm), .help = "How it was done: ring, doubling, ..., point-to-point." },
+    { "calls", FIELD_COUNT, AT(calls),
+      .help = "Operations, each of all ranks of a group together; messages, where they are sent." },
     { "messages", FIELD_COUNT, AT(messages), uncounted, .help = "Point-to-point messages sent, over all ranks." },
     { "logical_B", FIELD_COUNT, AT(logical_B), .unit = "bytes", .help = "Size of what each rank exchanged." },
     { "wire_B_predicted", FIELD_MAYBE, AT(wire_B_predicted), .unit = "bytes", .help = "Payload by the algorithm's formula." },
@@ -56,6 +57,12 @@ static const struct field rank_fields[] = {
     { "data", FIELD_COUNT, AT(data), .help = "Its coordinate on the data axis." },
     { "pipeline", FIELD_COUNT, AT(pipeline), .help = "On the pipeline axis." },
     { "tensor", FIELD_COUNT, AT(tensor), .help = "On the tensor axis." },
+    { "parameters_count", FIELD_COUNT, AT(parameters_count), .help = "Parameters that it computes with." },
+    { "idle_activation_s", FIELD_REAL, AT(idle_activation_s), no_pipeline, .unit = "seconds",
+      .help = "Mean of a measured step: waiting until the stage before had sent an activation." },
+    { "idle_gradient_s", FIELD_REAL, AT(idle_gradient_s), no_pipeline, .unit = "seconds",
+      .help = "Until the stage behind had sent a gradient." },
+    { "transfer_s", FIELD_REAL, AT(transfer_s), no_pipeline, .unit = "seconds", .help = "For what was sent and had not arrived." },
     { "peak_rss_B", FIELD_REAL, AT(peak_rss_B), not_told, .unit = "bytes", .help = "Peak resident memory." },
     { "context_switches_voluntary_count", FIELD_REAL, AT(context_switches_voluntary), not_told,
       .help = "Times it gave the core away while training." },
@@ -63,6 +70,18 @@ static const struct field rank_fields[] = {
       .help = "Times the core was taken from it while training." },
     { "page_faults_minor_count", FIELD_REAL, AT(page_faults_minor), not_told, .help = "Without a disk." },
     { "page_faults_major_count", FIELD_REAL, AT(page_faults_major), not_told, .help = "With a disk." },
+    { 0 },
+};
+#undef AT
+
+#define AT(field) offsetof(struct stage_row, field)
+static const struct field stage_fields[] = {
+    { "stage", FIELD_COUNT, AT(stage), .help = "Its coordinate on the pipeline axis." },
+    { "chunk", FIELD_COUNT, AT(chunk), .help = "Which of the stage's pieces of the model." },
+    { "layers", FIELD_CHARS, AT(layers), .help = "First and last layer." },
+    { "layers_count", FIELD_COUNT, AT(layers_count), .help = "Layers." },
+    { "parameters_count", FIELD_COUNT, AT(parameters_count), .help = "Parameters on one rank." },
+    { "cost_frac", FIELD_REAL, AT(cost_frac), no_samples, .help = "Share of the whole model's cost, by which layers are dealt." },
     { 0 },
 };
 #undef AT
@@ -100,7 +119,8 @@ const struct field result_fields[] = {
 
     { "config", FIELD_CONFIG, AT(config), .help = "The effective config, defaults filled in; see config.md." },
     { "config_sha256", FIELD_CHARS, AT(config_sha256),
-      .help = "SHA-256 of the canonical config (sorted keys, no blanks) without why and name, which do not change the work." },
+      .help =
+          "SHA-256 of the canonical config (sorted keys, no blanks) without why, name and plan, which do not change the work." },
     { "seed", FIELD_SEED, AT(config), .help = "The config's seed." },
 
     { "platform.host", FIELD_TEXT, AT(platform.host), not_told, .help = "Host of rank 0, as all that follows." },
@@ -137,10 +157,20 @@ const struct field result_fields[] = {
     { "parallelism.data", FIELD_COUNT, AT(parallelism.data), .help = "Replicas." },
     { "parallelism.pipeline", FIELD_COUNT, AT(parallelism.pipeline), .help = "Pipeline stages." },
     { "parallelism.tensor", FIELD_COUNT, AT(parallelism.tensor), .help = "Tensor slices." },
-    { "parallelism.schedule", FIELD_TEXT, AT(parallelism.schedule), "no pipeline", .help = "Pipeline schedule." },
+    { "parallelism.order", FIELD_TEXT, AT(parallelism.order), .help = "Which coordinate of a rank varies fastest." },
+    { "parallelism.schedule", FIELD_TEXT, AT(parallelism.schedule), no_pipeline, .help = "Pipeline schedule." },
+    { "parallelism.chunks", FIELD_COUNT, AT(parallelism.chunks), .help = "Pieces of the model on each stage." },
+    { "parallelism.recompute", FIELD_BOOL, AT(parallelism.recompute),
+      .help = "Whether forward passes keep only their input and are run again." },
+    { "parallelism.sequence", FIELD_BOOL, AT(parallelism.sequence), .help = "Sequence parallel." },
+    { "parallelism.zero", FIELD_COUNT, AT(parallelism.zero), .help = "ZeRO stage." },
     { "parallelism.global_batch", FIELD_COUNT, AT(parallelism.global_batch), .unit = "samples", .help = "Samples of a step." },
-    { "parallelism.micro_batch", FIELD_COUNT, AT(parallelism.micro_batch), .unit = "samples", .help = "Samples at a time." },
-    { "parallelism.micro_batches", FIELD_COUNT, AT(parallelism.micro_batches), .help = "Micro-batches of a step and replica." },
+    { "parallelism.micro_batch", FIELD_COUNT, AT(parallelism.micro_batch), .unit = "samples",
+      .help = "Samples at a time, at most." },
+    { "parallelism.micro_batches", FIELD_COUNT, AT(parallelism.micro_batches),
+      .help = "Most micro-batches of a step and replica." },
+    { "parallelism.stages", FIELD_OBJECTS, AT(parallelism.stages), .help = "The parts of the model, by stage and chunk.",
+      .fields = stage_fields, .stride = sizeof(struct stage_row) },
 
     { "model.name", FIELD_TEXT, AT(model.name), .help = "Model." },
     { "model.parameters_count", FIELD_COUNT, AT(model.parameters_count), not_run, .help = "Parameters." },
@@ -177,8 +207,13 @@ const struct field result_fields[] = {
               "better." },
     { "metrics.overlap_frac", FIELD_MAYBE, AT(metrics.overlap_frac), .help = "Share of the exchange hidden by computation." },
     { "metrics.bubble_frac_theory", FIELD_MAYBE, AT(metrics.bubble_frac_theory),
-      .help = "Idle share of the pipeline by its schedule." },
-    { "metrics.bubble_frac_measured", FIELD_MAYBE, AT(metrics.bubble_frac_measured), .help = "As measured." },
+      .help = "Idle share of the pipeline by its schedule: every pass 1, a whole backward pass 2, messages free." },
+    { "metrics.bubble_frac_planned", FIELD_MAYBE, AT(metrics.bubble_frac_planned),
+      .help = "The schedule played with this run's own mean times of each stage and of a message." },
+    { "metrics.bubble_frac_measured", FIELD_MAYBE, AT(metrics.bubble_frac_measured),
+      .help = "Idle time over the time of the passes, over all ranks and measured steps; waiting for what was already sent is not "
+              "idle." },
+    { "metrics.bubble_ratio_measured", FIELD_MAYBE, AT(metrics.bubble_ratio_measured), .help = "Idle time over the rest of it." },
     { "metrics.peak_rss_B", FIELD_REAL, AT(metrics.peak_rss_B), not_told, .unit = "bytes",
       .help = "Peak resident memory of the largest rank." },
 
@@ -188,8 +223,8 @@ const struct field result_fields[] = {
     { "comm_total.wire_B_counted", FIELD_COUNT, AT(comm_total.wire_B_counted), uncounted, .unit = "bytes", .help = "Sum of comm." },
     { "comm_total.wire_B_measured", FIELD_MAYBE, AT(comm_total.wire_B_measured), .unit = "bytes",
       .help = "From outside the program." },
-    { "comm_total.dense_equivalent_B", FIELD_COUNT, AT(comm_total.dense_equivalent_B), .unit = "bytes",
-      .help = "What the same steps would have sent without compression." },
+    { "comm_total.dense_equivalent_B", FIELD_COUNT, AT(comm_total.dense_equivalent_B), uncounted, .unit = "bytes",
+      .help = "What ring allreduces of the same steps' gradients would have sent, over the replicas of every part." },
     { "comm_total.match", FIELD_BOOL, AT(comm_total.match), .help = "Whether all the bytes that are known agree." },
 
     { "interference.load_before", FIELD_REAL, AT(interference.load_before), not_told, .help = "Load average before the run." },

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/result.h"
+#include "collectives/ledger.h"
 
 enum { TEXT_BYTES = 64 };
 
@@ -37,16 +38,47 @@ static const char *tick(bool good)
     return good ? "✓" : "✗";
 }
 
+const struct comm_row *result_gradient(const struct result *r)
+{
+    for (size_t i = 0; i < r->n_comm; i++)
+        if (strcmp(r->comm[i].name, purpose_name(PURPOSE_GRADIENT)) == 0)
+            return &r->comm[i];
+    return NULL;
+}
+
+static void print_layout(const struct result *r, FILE *out)
+{
+    char zero[TEXT_BYTES] = "";
+    if (r->parallelism.zero > 0)
+        snprintf(zero, sizeof zero, ", ZeRO %.0f", r->parallelism.zero);
+    if (r->parallelism.pipeline > 1 || r->parallelism.tensor > 1 || r->parallelism.zero > 0)
+        line(out, "layout", "data %.0f x pipeline %.0f x tensor %.0f (%s)%s%s", r->parallelism.data, r->parallelism.pipeline,
+             r->parallelism.tensor, r->parallelism.order, zero, r->parallelism.sequence ? ", sequence parallel" : "");
+    if (r->parallelism.schedule)
+        line(out, "schedule", "%s, %.0f micro-batches through %.0f stages of %.0f chunk%s%s", r->parallelism.schedule,
+             r->parallelism.micro_batches, r->parallelism.pipeline, r->parallelism.chunks, r->parallelism.chunks == 1 ? "" : "s",
+             r->parallelism.recompute ? ", recomputed" : "");
+}
+
+static void print_batch(const struct result *r, FILE *out)
+{
+    const double most = r->parallelism.data * r->parallelism.micro_batches * r->parallelism.micro_batch;
+    line(out, "batch", "%.0f samples a step: %.0f replicas x %.0f micro-batches x %.0f%s", r->parallelism.global_batch,
+         r->parallelism.data, r->parallelism.micro_batches, r->parallelism.micro_batch,
+         r->parallelism.global_batch < most ? " at most" : "");
+}
+
 static void print_what(const struct result *r, FILE *out)
 {
+    const struct comm_row *gradient = result_gradient(r);
     char parameters[TEXT_BYTES];
     const struct config *c = r->config;
     fprintf(out, "%s: %s on %s, %s parameters, %s, %zu rank%s\n", c->name, c->model.name, c->data.name,
             scaled(r->model.parameters_count, "", parameters), c->optimizer.name, r->n_ranks, r->n_ranks == 1 ? "" : "s");
-    line(out, "batch", "%.0f samples a step: %.0f replicas x %.0f micro-batches x %.0f", r->parallelism.global_batch,
-         r->parallelism.data, r->parallelism.micro_batches, r->parallelism.micro_batch);
-    if (r->n_comm > 0) /* the first row is the gradient's */
-        line(out, "exchange", "%s by %s, compressor %s%s", r->comm[0].op, r->comm[0].algorithm, c->exchange.compressor.name,
+    print_layout(r, out);
+    print_batch(r, out);
+    if (gradient)
+        line(out, "exchange", "%s by %s, compressor %s%s", gradient->op, gradient->algorithm, c->exchange.compressor.name,
              c->exchange.error_feedback ? " with error feedback" : "");
 }
 
@@ -119,6 +151,28 @@ static void print_mfu(const struct result *r, FILE *out)
     print_share("MFU", &r->metrics.mfu_frac, of, out);
 }
 
+static double mean_of_ranks(const struct result *r, size_t offset)
+{
+    double sum = 0;
+    for (size_t i = 0; i < r->n_ranks; i++)
+        sum += *(const double *)((const char *)&r->ranks[i] + offset);
+    return sum / (double)r->n_ranks;
+}
+
+static void print_bubble(const struct result *r, FILE *out)
+{
+    char activation[TEXT_BYTES], gradient[TEXT_BYTES], transfer[TEXT_BYTES];
+    if (!r->parallelism.schedule)
+        return;
+    print_share("bubble", &r->metrics.bubble_frac_theory, "by the schedule", out);
+    print_share("  planned", &r->metrics.bubble_frac_planned, "by this run's own times of each stage", out);
+    print_share("  measured", &r->metrics.bubble_frac_measured, "idle", out);
+    line(out, "  idle", "%s for activations, %s for gradients, %s for messages on their way: a step's mean over ranks",
+         scaled(mean_of_ranks(r, offsetof(struct rank_row, idle_activation_s)), "s", activation),
+         scaled(mean_of_ranks(r, offsetof(struct rank_row, idle_gradient_s)), "s", gradient),
+         scaled(mean_of_ranks(r, offsetof(struct rank_row, transfer_s)), "s", transfer));
+}
+
 static void print_one_count(const char *label, const struct maybe *m, FILE *out)
 {
     char text[TEXT_BYTES];
@@ -131,6 +185,7 @@ static void print_one_count(const char *label, const struct maybe *m, FILE *out)
 static void print_bytes(const struct result *r, FILE *out)
 {
     char text[TEXT_BYTES];
+    const struct comm_row *gradient = result_gradient(r);
     const double counted = r->comm_total.wire_B_counted, dense = r->comm_total.dense_equivalent_B;
     if (isfinite(counted))
         line(out, "bytes sent", "%s counted %s", scaled(counted, "B", text), tick(r->comm_total.match));
@@ -138,8 +193,9 @@ static void print_bytes(const struct result *r, FILE *out)
         line(out, "bytes sent", "- (not counted: the MPI library's own allreduce)");
     print_one_count("  predicted", &r->comm_total.wire_B_predicted, out);
     print_one_count("  measured", &r->comm_total.wire_B_measured, out);
-    if (counted > 0 && fabs(dense / counted - 1) > 0.01)
-        line(out, "  dense", "%s, %.1f times as much", scaled(dense, "B", text), dense / counted);
+    if (gradient && gradient->wire_B_counted > 0 && fabs(dense / gradient->wire_B_counted - 1) > 0.01)
+        line(out, "  dense", "%s for gradients by ring, %.1f times as much", scaled(dense, "B", text),
+             dense / gradient->wire_B_counted);
 }
 
 static void print_checks(const struct result *r, FILE *out)
@@ -168,6 +224,7 @@ void result_print_summary(const struct result *r, const char *path, FILE *out)
     print_phases(r, out);
     print_mfu(r, out);
     print_share("overlap", &r->metrics.overlap_frac, "of the exchange hidden by computation", out);
+    print_bubble(r, out);
     print_bytes(r, out);
     print_checks(r, out);
     line(out, "memory", "%s at most in a rank", scaled(r->metrics.peak_rss_B, "B", memory));

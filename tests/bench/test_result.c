@@ -71,8 +71,9 @@ static void fill_samples(size_t steps)
     result.samples.warmup = calloc(steps, sizeof(bool));
     for (size_t i = 0; i < WARMUP; i++)
         result.samples.warmup[i] = true;
-    for (int p = 0; p < PHASE_COUNT; p++)
-        result.samples.phase_s[p] = p == PHASE_ENCODE || p == PHASE_DECODE ? NULL : numbers(RANKS * steps, 0.01, 0.0002);
+    static const enum phase phases[] = { PHASE_DATA, PHASE_FORWARD, PHASE_BACKWARD, PHASE_WAIT, PHASE_OPTIMIZER };
+    for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
+        result.samples.phase_s[phases[i]] = numbers(RANKS * steps, 0.01, 0.0002);
 }
 
 static void free_samples(void)
@@ -502,6 +503,42 @@ static void the_summary_is_what_a_person_needs(void **state)
     free(text);
 }
 
+static void the_summary_of_a_pipeline_shows_its_layout_and_its_bubble(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "  layout       data 2 x pipeline 4 x tensor 1 (tp-pp-dp), ZeRO 1\n",
+        "  schedule     interleaved, 4 micro-batches through 4 stages of 2 chunks, recomputed\n",
+        "  batch        61 samples a step: 2 replicas x 4 micro-batches x 8 at most\n",
+        "  bubble       27.3 % by the schedule\n",
+        "    planned    28.5 % by this run's own times of each stage\n",
+        "    measured   30.0 % idle\n",
+        "    idle       2.00 ms for activations, 4.00 ms for gradients, 0.00 s for messages on their way: a step's mean over "
+        "ranks\n",
+    };
+    result.parallelism.data = 2;
+    result.parallelism.pipeline = 4;
+    result.parallelism.micro_batches = 4;
+    result.parallelism.global_batch = 61;
+    result.parallelism.order = "tp-pp-dp";
+    result.parallelism.schedule = "interleaved";
+    result.parallelism.chunks = 2;
+    result.parallelism.recompute = true;
+    result.parallelism.zero = 1;
+    result.metrics.bubble_frac_theory = (struct maybe){ 3.0 / 11, NULL };
+    result.metrics.bubble_frac_planned = (struct maybe){ 0.285, NULL };
+    result.metrics.bubble_frac_measured = (struct maybe){ 0.3, NULL };
+    for (int i = 0; i < RANKS; i++) {
+        ranks[i].idle_activation_s = i % 2 ? 0.004 : 0;
+        ranks[i].idle_gradient_s = 0.004;
+    }
+    char *text = as_text(print_summary);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (!strstr(text, lines[i]))
+            fail_msg("no line %s in %s", lines[i], text);
+    free(text);
+}
+
 static void the_summary_of_a_failed_run_says_what_it_did_not_get_to(void **state)
 {
     (void)state;
@@ -539,6 +576,7 @@ int main(void)
         IN_FOLDER(no_space_is_a_sentence_and_leaves_nothing),
         IN_FOLDER(mutated_results_are_refused_by_name),
         WITH_RESULT(the_summary_is_what_a_person_needs),
+        WITH_RESULT(the_summary_of_a_pipeline_shows_its_layout_and_its_bubble),
         WITH_RESULT(the_summary_of_a_failed_run_says_what_it_did_not_get_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
