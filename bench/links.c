@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AHEAD = 2, SENDS = 4 }; /* receives posted, and sends on their way, in each direction */
+/* Receives posted, and sends on their way, in each direction: a send is waited for after its task, so one more than a task needs
+ * before it. */
+enum { AHEAD = 2, SENDS = PIPELINE_MESSAGES + 1 };
 
 struct expected {
     int part, micro;

@@ -86,6 +86,8 @@ static void poll(const struct trainer *t)
 {
     for (int c = 0; c < t->plan.count; c++)
         gradient_poll(t->parts[c].gradient);
+    if (t->plan.pipeline.stages > 1) /* the last stage is done first, and should not have to wait for its loss to be taken */
+        engine_poll(t->engines[GROUP_WORLD]);
     links_poll(t->links);
 }
 
@@ -206,17 +208,25 @@ static void take_gradient(struct work *work, struct part *part, int chunk, int m
     stopwatch_switch(work->w, PHASE_BACKWARD);
 }
 
-/* The input gradient of layer i; that of the first layer goes to the stage before at once. */
-static void input_grad(struct work *work, struct part *part, int chunk, int micro, int i)
+/* The input gradient of layer i; `sent` is where that of the first layer goes. */
+static void input_grad(struct work *work, struct part *part, int micro, int i, float *sent)
 {
-    struct trainer *t = work->trainer;
     const struct layer *l = &part->plan->net.layers[i];
-    float *sent = i == 0 && !part_is_first(part->plan) ? links_take(t->links) : NULL;
     struct pass p = pass_of(work, part, micro, i);
     add_gradients(&p, part, micro, i, sent);
-    call(work, l, l->kind->input_grad, &p, t->compute->gradient_s);
-    if (sent)
-        links_send(t->links, TO_PREVIOUS, chunk, micro, sent, true, work->w);
+    call(work, l, l->kind->input_grad, &p, work->trainer->compute->gradient_s);
+}
+
+static float *take_sent(struct work *work, const struct part *part)
+{
+    return part_is_first(part->plan) ? NULL : links_take(work->trainer->links);
+}
+
+/* To the stage before, when the task is done: a schedule whose backward passes are whole means them so. */
+static void send_gradient(struct work *work, const struct part *part, int chunk, int micro, float *sent)
+{
+    if (!part_is_first(part->plan))
+        links_send(work->trainer->links, TO_PREVIOUS, chunk, micro, sent, true, work->w);
 }
 
 static void weight_grad(struct work *work, struct part *part, int micro, int i, float *grads)
@@ -251,26 +261,29 @@ static void end_flight(struct work *work, struct part *part, int micro)
 static void run_backward(struct work *work, struct part *part, int chunk, int micro)
 {
     take_gradient(work, part, chunk, micro);
-    float *grads = gradients_go(work, part, micro);
+    float *grads = gradients_go(work, part, micro), *sent = take_sent(work, part);
     for (int i = part->plan->net.count - 1; i >= 0; i--) {
         hold_layer(work, part, i);
         release_layer(part, i + 1);
-        input_grad(work, part, chunk, micro, i);
+        input_grad(work, part, micro, i, sent);
         weight_grad(work, part, micro, i, grads);
     }
     release_layer(part, 0);
+    send_gradient(work, part, chunk, micro, sent);
     end_flight(work, part, micro);
 }
 
 static void run_input_grad(struct work *work, struct part *part, int chunk, int micro)
 {
     take_gradient(work, part, chunk, micro);
+    float *sent = take_sent(work, part);
     for (int i = part->plan->net.count - 1; i >= 0; i--) {
         hold_layer(work, part, i);
         release_layer(part, i + 1);
-        input_grad(work, part, chunk, micro, i);
+        input_grad(work, part, micro, i, sent);
     }
     release_layer(part, 0);
+    send_gradient(work, part, chunk, micro, sent);
 }
 
 static void run_weight_grad(struct work *work, struct part *part, int micro)
