@@ -202,35 +202,46 @@ static int gathers(const struct gradient_shape *s, struct range bucket)
     return times;
 }
 
-/* Floats of the buckets that two layers in a row need, at most. */
-static size_t most_held(const struct config *c, const struct gradient_shape *s)
+/* ---- stages 2 and 3: what is there for a while ------------------------------------------------------------------------------- */
+
+/* Floats of the buckets of which layers i or j need something. */
+static size_t held_floats(const struct config *c, const struct gradient_shape *s, int i, int j)
 {
-    size_t most = 0;
-    for (int i = 0; i < layer_count(s); i++) {
-        size_t held = 0;
-        for (int b = 0; b < bucket_count(c, s->n); b++) {
-            const struct range bucket = bucket_place(c, s->n, b);
-            if (layer_needs(s, i, bucket) || layer_needs(s, i + 1, bucket))
-                held += bucket.n;
-        }
-        most = held > most ? held : most;
+    size_t held = 0;
+    for (int b = 0; c->parallel.zero == 3 && b < bucket_count(c, s->n); b++) {
+        const struct range bucket = bucket_place(c, s->n, b);
+        held += layer_needs(s, i, bucket) || layer_needs(s, j, bucket) ? bucket.n : 0;
     }
-    return most;
+    return held;
 }
 
-/* Floats of gradients between the first that a layer is writing and the last whose bucket is still on its way, at most; and shared
- * matrices, which are written from their last reader to their owner. */
-static size_t most_open(const struct config *c, const struct gradient_shape *s)
+/* Floats of parameters that are held, and of gradients that are not dropped. */
+struct moment {
+    size_t held, open;
+};
+
+static struct moment larger(struct moment a, struct moment b)
 {
-    size_t most = 0, shared = 0;
+    return a.held + a.open > b.held + b.open ? a : b;
+}
+
+/* The moment of a backward pass that takes most: a layer's parameters arrive while those of the layer behind it are still there, or
+ * its gradient is complete, and the last buckets are still on their way. A shared matrix has a gradient from its last reader to its
+ * owner, which is nearly always. */
+static struct moment worst_moment(const struct config *c, const struct gradient_shape *s)
+{
+    struct moment worst = { 0 };
+    size_t shared = 0;
     for (int i = layer_count(s) - 1; i >= 0; i--) {
         const struct range own = s->layers ? s->layers[i].own : (struct range){ 0, s->n };
-        const int begun = (int)((s->n - own.at - own.n) / bucket_floats(c)), flying = buckets_in_flight(c);
-        const size_t end = s->n - (size_t)(begun > flying ? begun - flying : 0) * bucket_floats(c);
+        const int started = (int)((s->n - own.at - own.n) / bucket_floats(c)), in_flight = buckets_in_flight(c);
+        const size_t end = s->n - (size_t)(started > in_flight ? started - in_flight : 0) * bucket_floats(c);
+        worst = larger(worst, (struct moment){ held_floats(c, s, i, i + 1), end - own.at - own.n });
+        worst = larger(worst, (struct moment){ held_floats(c, s, i, i), end - own.at });
         shared += s->layers ? s->layers[i].shared.n : 0;
-        most = end - own.at > most ? end - own.at : most;
     }
-    return most + shared < s->n ? most + shared : s->n;
+    worst.open = worst.open + shared < s->n ? worst.open + shared : s->n;
+    return worst;
 }
 
 /* ---- the plan ---------------------------------------------------------------------------------------------------------------- */
@@ -238,11 +249,12 @@ static size_t most_open(const struct config *c, const struct gradient_shape *s)
 static void plan_memory(struct gradient_plan *plan, const struct config *c, const struct gradient_shape *s, int rank, int ranks)
 {
     const double n = (double)s->n, own = (double)plan->state_floats;
-    plan->params_B = 4 * (c->parallel.zero < 3 ? n : own + (double)most_held(c, s));
+    const struct moment worst = worst_moment(c, s);
+    plan->params_B = 4 * (c->parallel.zero < 3 ? n : own + (double)worst.held);
     plan->error_B = way_of(c) == CODED && c->exchange.error_feedback ? 4 * n : 0;
     plan->codes_B = way_of(c) == CODED ? plan->logical_B * ranks : 0;
     if (exchanges_leaves(c))
-        plan->sums_B = 4 * (own * own_accumulator(c, s, plan->state_floats, ranks).count + (double)most_open(c, s));
+        plan->sums_B = 4 * (own * own_accumulator(c, s, plan->state_floats, ranks).count + (double)worst.open);
     else
         plan->sums_B = 4 * n * local_accumulator(c, s, rank, ranks).count;
 }

@@ -9,7 +9,8 @@
 #include "tests/bench/training.h"
 
 enum { N = 5003 };
-#define SMALL "exchange.bucket_B=4800", "exchange.segment_B=400" /* 5 buckets, each of some segments on few ranks */
+#define BATCH "batch.global=240", "batch.micro=2"                       /* shared equally by these numbers of ranks */
+#define SMALL BATCH, "exchange.bucket_B=4800", "exchange.segment_B=400" /* 5 buckets, each of some segments on few ranks */
 
 struct bench {
     struct config config;
@@ -226,7 +227,7 @@ static void where_ranks_divide_the_plan_is_the_textbook_formula(void **state)
         for (int m = 1; m <= 4; m *= 2) {
             char stage[32];
             snprintf(stage, sizeof stage, "parallel.zero=%d", zero);
-            const char *const sets[] = { "exchange.bucket_B=262144", "exchange.segment_B=4096", stage, NULL };
+            const char *const sets[] = { BATCH, "exchange.bucket_B=262144", "exchange.segment_B=4096", stage, NULL };
             struct config c = config_for(MLP REST "}", job.ranks, sets);
             for (int p = 1; p <= 16; p *= 2) {
                 const struct gradient_shape shape = { .n = (size_t)floats, .leaves = m * p };

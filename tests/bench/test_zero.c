@@ -1,12 +1,11 @@
 /* ranks: 1 2 3 4 8 */
 /* Training with ZeRO. Oracles: plain data parallel training, bit for bit; the bytes of the textbook formulas; the memory that the
  * system counts. */
-#include <unistd.h>
-
 #include "tests/bench/training.h"
 
-#define TEXT_GPT "{\"model\":{\"name\":\"gpt\",\"layers\":2,\"hidden\":24,\"heads\":3,\"sequence\":10,\"vocabulary\":17}" REST "}"
+#define TEXT_GPT GPT REST "}"
 #define TEXT_MLP MLP REST "}"
+#define APART    "model.tied=false" /* a tied matrix is there twice for the tree, which ZeRO cannot deal out */
 /* Some buckets, each of some segments, that end inside layers. */
 #define SMALL "batch.micro=2", "exchange.bucket_B=7000", "exchange.segment_B=404"
 
@@ -28,8 +27,9 @@ static void stage_1_trains_to_the_bits_of_plain_data_parallel(void **state)
     for (int i = 0; i < 3; i++)
         for (int m = 1; m <= 3; m++) {
             const char *optimizer = updates[m % 2], *text = m % 2 ? TEXT_GPT : TEXT_MLP;
-            const struct trained plain = TRAIN(text, job.ranks, SMALL, sums[i], optimizer, batch(m));
-            const struct trained zero = TRAIN(text, job.ranks, SMALL, sums[i], optimizer, batch(m), stages[0]);
+            const char *apart = i == 2 && m % 2 ? APART : "seed=1";
+            const struct trained plain = TRAIN(text, job.ranks, SMALL, apart, sums[i], optimizer, batch(m));
+            const struct trained zero = TRAIN(text, job.ranks, SMALL, apart, sums[i], optimizer, batch(m), stages[0]);
             assert_on_all_ranks(same_bits(&plain, &zero));
         }
 }
@@ -55,9 +55,11 @@ static void stages_2_and_3_by_the_tree_train_to_the_bits_of_plain_data_parallel(
         skip_on_all_ranks("refused: the replicas' micro-batches are no node of the tree");
     for (int m = 1; m <= 4; m++) {
         const char *optimizer = updates[m % 2], *text = m % 2 ? TEXT_GPT : TEXT_MLP;
-        const struct trained plain = TRAIN(text, job.ranks, SMALL, "exchange.reduction=tree", optimizer, batch(m));
+        const char *apart = m % 2 ? APART : "seed=1";
+        const struct trained plain = TRAIN(text, job.ranks, SMALL, apart, "exchange.reduction=tree", optimizer, batch(m));
         for (int z = 1; z < 3; z++) {
-            const struct trained zero = TRAIN(text, job.ranks, SMALL, "exchange.reduction=tree", optimizer, batch(m), stages[z]);
+            const struct trained zero =
+                TRAIN(text, job.ranks, SMALL, apart, "exchange.reduction=tree", optimizer, batch(m), stages[z]);
             assert_on_all_ranks(same_bits(&plain, &zero));
         }
     }
@@ -98,7 +100,8 @@ static void bytes_are_planned_predicted_and_counted_alike(void **state)
         for (int z = 0; z < 3; z++) {
             if (i == 2 && z > 0 && (job.ranks & (job.ranks - 1)))
                 continue;
-            const struct trained r = TRAIN(z == 1 ? TEXT_MLP : TEXT_GPT, job.ranks, SMALL, sums[i], batch(2), stages[z]);
+            const char *twice = i + z > 1 ? "parallel={\"recompute\":true,\"recompute_last_stage\":true}" : "seed=1";
+            const struct trained r = TRAIN(i == 2 ? TEXT_MLP : TEXT_GPT, job.ranks, SMALL, sums[i], batch(2), twice, stages[z]);
             const struct ledger_row *g = &r.ledger.rows[PURPOSE_GRADIENT], *p = &r.ledger.rows[PURPOSE_PARAMETERS];
             assert_on_all_ranks(g->wire_B_predicted == g->wire_B_counted && p->wire_B_predicted == p->wire_B_counted);
             assert_on_all_ranks((double)g->wire_B_counted == r.planned_B);
@@ -132,6 +135,15 @@ static void where_ranks_divide_the_bytes_are_those_of_the_textbook(void **state)
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------------------ */
+
+int mallopt(int parameter, int value); /* of malloc.h, which SMPI's headers break */
+enum { MMAP_THRESHOLD = -3 };
+
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = true };
+#else
+enum { SANITIZED = false };
+#endif
 
 /* Bytes resident now, and at the most since the last reset. */
 static double resident_B(const char *field)
@@ -189,19 +201,21 @@ static double most_memory_B(const char *stage, const char *sum, double *planned_
 static void memory_is_what_was_planned_within_a_tenth(void **state)
 {
     (void)state;
-    if (job_is_simulated())
-        skip_on_all_ranks("one process holds all simulated ranks");
+    if (job_is_simulated() || SANITIZED)
+        skip_on_all_ranks("one process holds all simulated ranks, or the sanitizer's memory, too");
+    if (job.ranks > 4)
+        skip_on_all_ranks("nothing new, and a gigabyte");
     const char *const sums[] = { "exchange.allreduce=ring", "exchange.reduction=tree" };
     double planned_B;
+    mallopt(MMAP_THRESHOLD, 1 << 16); /* what is freed is given back, so that it is not counted in what comes later */
     most_memory_B("parallel.zero=0", sums[0], &planned_B); /* what MPI keeps once it was used */
     for (int i = 0; i < 2; i++)
         for (int zero = 0; zero < 4; zero++) {
             if (i && zero > 1 && (job.ranks & (job.ranks - 1)))
                 continue;
             const double most_B = most_memory_B(zero ? stages[zero - 1] : "parallel.zero=0", sums[i], &planned_B);
-            if (getenv("SHOW"))
-                fprintf(stderr, "%d of %d %s zero %d: planned %.1f MB, most %.1f MB, %+.1f %%\n", job.rank, job.ranks, sums[i],
-                        zero, planned_B / 1e6, most_B / 1e6, 100 * (most_B / planned_B - 1));
+            if (!(fabs(most_B - planned_B) <= 0.1 * planned_B))
+                print_message("zero %d, %s: %.1f MB planned, %.1f MB resident\n", zero, sums[i], planned_B / 1e6, most_B / 1e6);
             assert_on_all_ranks(fabs(most_B - planned_B) <= 0.1 * planned_B);
         }
 }
