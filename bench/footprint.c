@@ -23,7 +23,9 @@ static status add_part(const struct config *c, const struct assignment *a, int i
         return status_fail(STATUS_FAILED, "no memory to plan %d layers", net->count);
     for (int k = 0; k < net->count; k++)
         part_layer_ranges(net, k, &layers[k].own, &layers[k].shared);
-    const struct gradient_shape shape = { .n = net->params.n, .leaves = a->leaves, .layers = layers, .layer_count = net->count };
+    struct gradient_shape shape = { .n = net->params.n, .leaves = a->leaves, .layers = layers, .layer_count = net->count };
+    for (int k = 0; k < a->micro_batches; k++)
+        shape.recomputed += a->parts[i].recomputes[k];
     int rank, ranks;
     footprint_replica(a, i, &rank, &ranks);
     const struct gradient_plan g = gradient_plan(c, &shape, rank, ranks);
