@@ -8,9 +8,9 @@
  * parallelism, with its block of the rows: then activations outside are shares too). All operations block: what comes next needs
  * the sum.
  *
- * By rings, whatever exchange.allreduce says: the least possible volume. The norms' outputs are gathered once and saved, so that
- * sequence parallelism sends the same bytes; gathering again for the weight gradients would save (t-1)/t of two activations per
- * block, for 2 (t-1)/t of one more on the wire.
+ * By rings, whatever exchange.allreduce says: the least possible volume. With sequence parallelism the norms' outputs are gathered
+ * once and kept whole, so it sends the same bytes; gathering them again in the backward pass, as Megatron does, would keep
+ * 2 (t-1)/t activations less per block and send as many more.
  * Source: Shoeybi et al. 2019, Megatron-LM; Korthikanti et al. 2022, Reducing Activation Recomputation (sequence parallelism).
  */
 #ifndef DMLBENCH_BENCH_TENSOR_H

@@ -1,3 +1,4 @@
+/* ranks: 2 */
 /* What tensor ranks gain: the step of a GPT 4 x 256 (8 heads, 128 symbols, 8 sequences) on one rank against the same on all.
  *
  *   mpirun -np 2 speed_tensor [--json FILE]
