@@ -273,7 +273,7 @@ static void fill_warnings(struct report *r, const struct run *run)
              c->exchange.allreduce);
     if (!out->comm_total.match && isfinite(out->comm_total.wire_B_predicted.value))
         warn(r, "predicted and counted bytes differ");
-    const struct comm_row *gradient = result_gradient(out);
+    const struct comm_row *gradient = result_comm(out, PURPOSE_GRADIENT);
     if (gradient && gradient->wire_B_counted > out->comm_total.dense_equivalent_B * 1.01 &&
         strcmp(c->exchange.compressor.name, "none"))
         warn(r, "the codes are larger than the gradients in a ring allreduce: %g times the bytes",

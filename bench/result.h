@@ -104,8 +104,8 @@ struct result {
     size_t n_warnings;
 };
 
-/* The row of comm for gradients; NULL: none were exchanged. */
-const struct comm_row *result_gradient(const struct result *r);
+/* The row of comm for a purpose; NULL: nothing was sent for it. */
+const struct comm_row *result_comm(const struct result *r, enum purpose purpose);
 
 /* Local. Opens the place for the result early, so that a missing right or folder is found before the training and not after.
  * path NULL: results/<name>-<UTC>-<hash>.json. Nothing is visible until result_commit; an existing file is never overwritten

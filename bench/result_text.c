@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "bench/result.h"
-#include "collectives/ledger.h"
 
 enum { TEXT_BYTES = 64 };
 
@@ -38,10 +37,10 @@ static const char *tick(bool good)
     return good ? "✓" : "✗";
 }
 
-const struct comm_row *result_gradient(const struct result *r)
+const struct comm_row *result_comm(const struct result *r, enum purpose purpose)
 {
     for (size_t i = 0; i < r->n_comm; i++)
-        if (strcmp(r->comm[i].name, purpose_name(PURPOSE_GRADIENT)) == 0)
+        if (strcmp(r->comm[i].name, purpose_name(purpose)) == 0)
             return &r->comm[i];
     return NULL;
 }
@@ -70,7 +69,7 @@ static void print_batch(const struct result *r, FILE *out)
 
 static void print_what(const struct result *r, FILE *out)
 {
-    const struct comm_row *gradient = result_gradient(r);
+    const struct comm_row *gradient = result_comm(r, PURPOSE_GRADIENT);
     char parameters[TEXT_BYTES];
     const struct config *c = r->config;
     fprintf(out, "%s: %s on %s, %s parameters, %s, %zu rank%s\n", c->name, c->model.name, c->data.name,
@@ -185,17 +184,17 @@ static void print_one_count(const char *label, const struct maybe *m, FILE *out)
 static void print_bytes(const struct result *r, FILE *out)
 {
     char text[TEXT_BYTES];
-    const struct comm_row *gradient = result_gradient(r);
+    const struct comm_row *gradient = result_comm(r, PURPOSE_GRADIENT), *parameters = result_comm(r, PURPOSE_PARAMETERS);
     const double counted = r->comm_total.wire_B_counted, dense = r->comm_total.dense_equivalent_B;
+    const double exchanged = (gradient ? gradient->wire_B_counted : 0) + (parameters ? parameters->wire_B_counted : 0);
     if (isfinite(counted))
         line(out, "bytes sent", "%s counted %s", scaled(counted, "B", text), tick(r->comm_total.match));
     else
         line(out, "bytes sent", "- (not counted: the MPI library's own allreduce)");
     print_one_count("  predicted", &r->comm_total.wire_B_predicted, out);
     print_one_count("  measured", &r->comm_total.wire_B_measured, out);
-    if (gradient && gradient->wire_B_counted > 0 && fabs(dense / gradient->wire_B_counted - 1) > 0.01)
-        line(out, "  dense", "%s for gradients by ring, %.1f times as much", scaled(dense, "B", text),
-             dense / gradient->wire_B_counted);
+    if (exchanged > 0 && fabs(dense / exchanged - 1) > 0.01)
+        line(out, "  dense", "%s for gradients by ring, %.1f times what they took", scaled(dense, "B", text), dense / exchanged);
 }
 
 static void print_checks(const struct result *r, FILE *out)

@@ -83,11 +83,12 @@ class Config(unittest.TestCase):
         self.refused(["--config", "none.json"], "none.json: no such file, neither here nor in configs/")
         self.refused(["--config", "mlp.json", "--set", "batch.mirco=1"],
                      "--set: batch.mirco: no such key; did you mean batch.micro?")
-        self.refused(["--config", "mlp.json", "--set", "batch.global=100"],
-                     "mlp.json: batch.global = 100 is not a multiple of batch.micro 32 x parallel.data 1 "
-                     "(fits: batch.global = 96 or 128, or batch.micro = 1, 2, 4, 5, 10, 20, 25, 50, 100)")
         self.refused(["--config", "mlp.json", "--set", "parallel.data=4"],
-                     "mlp.json: parallel.data = 4 does not fit 1 rank (fits: parallel.data = 1 or \"auto\", or start 4 ranks)")
+                     "mlp.json: parallel.data x parallel.pipeline x parallel.tensor = 4 x 1 x 1 does not make 1 rank (fits: 1 x 1 x 1, "
+                     "or another number of ranks: 4)")
+        self.refused(["--config", "mlp.json", "--set", "parallel.sequence=true"],
+                     "mlp.json: parallel.sequence = true, but with parallel.tensor = 1 no rank shares a sequence with another (fits: "
+                     "parallel.tensor = 2 or more)")
 
     def test_explain_shows_the_settings_and_runs_nothing(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 """scripts/plot-run on a real result, and on files that are none."""
 import json
+import runpy
 import shlex
 import unittest
 
@@ -16,6 +17,13 @@ class Plot(InFolder):
         picture = result.with_suffix(".png")
         self.assertEqual((done.returncode, done.stdout), (0, f"{picture.name}\n"), done.stderr)
         self.assertEqual(picture.read_bytes()[:8], b"\x89PNG\r\n\x1a\n")
+
+    def test_every_phase_has_a_colour_and_the_bubble_is_in_the_title(self):
+        result = self.run_ok("--config tiny.json --set parallel.pipeline=2", ranks=2)
+        plot, metrics = runpy.run_path(str(ROOT / "scripts/plot-run")), result["metrics"]
+        self.assertEqual(list(plot["STYLES"]), list(result["samples"]["phase_s"]))
+        self.assertIn(f"{100 * metrics['bubble_frac_measured']:.1f} % measured", plot["bubble_text"](metrics))
+        self.assertEqual(self.command(f"{PLOT} '{self.outs()[0].name}'").returncode, 0)
 
     def test_other_files_are_refused_in_one_sentence(self):
         for name, content, says in (("none.json", None, "No such file"), ("text.json", "no JSON", "is not a result"),
