@@ -12,17 +12,16 @@
 struct stretch {
     const struct slice *slice;
     float *params, *sum, *state;
-    size_t n;
+    size_t at, n; /* of the slice */
 };
 
 struct walk {
     struct trainer *trainer;
     int64_t step;
-    float *at; /* in the array that is packed or unpacked */
 };
 
-typedef void visit(struct walk *walk, struct part *part, const struct stretch *s);
 typedef bool choose(const struct part *part, int slice);
+typedef void visit(struct walk *walk, struct part *part, const struct stretch *s, choose *chosen);
 
 static bool is_tied(const struct part *part, int slice)
 {
@@ -55,9 +54,10 @@ static void walk_piece(struct walk *walk, struct part *part, const struct gradie
         if (from >= to || !chosen(part, i))
             continue;
         const size_t skipped = from - piece->at;
-        const struct stretch stretch = { s, piece->params + skipped, piece->sum + skipped, part->state + piece->state_at + skipped,
-                                         to - from };
-        visitor(walk, part, &stretch);
+        const struct stretch stretch = {
+            s, piece->params + skipped, piece->sum + skipped, part->state + piece->state_at + skipped, from - s->at, to - from
+        };
+        visitor(walk, part, &stretch, chosen);
     }
 }
 
@@ -79,25 +79,37 @@ static void walk_all(struct walk *walk, choose *chosen, visit *visitor)
 
 /* ---- visitors ------------------------------------------------------------------------------------------------------------ */
 
-static void take_step(struct walk *walk, struct part *part, const struct stretch *s)
+static void take_step(struct walk *walk, struct part *part, const struct stretch *s, choose *chosen)
 {
+    (void)chosen;
     const struct trainer *t = walk->trainer;
     t->optimizer->step(t->config->optimizer.options, walk->step + 1, s->params, s->sum, s->state,
                        gradient_state_floats(part->gradient), s->slice->decays, s->n);
 }
 
-static void pack(struct walk *walk, struct part *part, const struct stretch *s)
+/* Where a stretch is in the array of what waits: slice after slice, whatever the buckets, as another rank may have others. */
+static float *place(struct walk *walk, const struct part *part, const struct stretch *s, choose *chosen)
 {
-    (void)part;
-    memcpy(walk->at, s->sum, s->n * sizeof *s->sum);
-    walk->at += s->n;
+    const struct trainer *t = walk->trainer;
+    float *at = t->waiting + s->at;
+    for (int c = 0; c < t->plan.count; c++)
+        for (int i = 0; i < t->plan.parts[c].net.params.count; i++) {
+            const struct slice *before = &t->plan.parts[c].net.params.slices[i];
+            if (&t->parts[c] == part && before == s->slice)
+                return at;
+            at += chosen(&t->parts[c], i) ? before->n : 0;
+        }
+    return at;
 }
 
-static void unpack(struct walk *walk, struct part *part, const struct stretch *s)
+static void pack(struct walk *walk, struct part *part, const struct stretch *s, choose *chosen)
 {
-    (void)part;
-    memcpy(s->sum, walk->at, s->n * sizeof *s->sum);
-    walk->at += s->n;
+    memcpy(place(walk, part, s, chosen), s->sum, s->n * sizeof *s->sum);
+}
+
+static void unpack(struct walk *walk, struct part *part, const struct stretch *s, choose *chosen)
+{
+    memcpy(s->sum, place(walk, part, s, chosen), s->n * sizeof *s->sum);
 }
 
 /* ---- what waits ---------------------------------------------------------------------------------------------------------- */
@@ -115,7 +127,7 @@ status update_plan(struct trainer *t)
 {
     const size_t tied = chosen_floats(t, is_tied), partial = chosen_floats(t, is_partial);
     const size_t most = tied > partial ? tied : partial;
-    t->waiting = malloc((most + 1) * sizeof *t->waiting);
+    t->waiting = calloc(most + 1, sizeof *t->waiting); /* zero: with ZeRO only own pieces are filled */
     if (!t->waiting)
         return status_fail(STATUS_FAILED, "no memory for %zu floats of gradients", most);
     if (!t->engines[GROUP_TIED])
@@ -132,7 +144,7 @@ void update_close(struct trainer *t)
 static void add_tied(struct trainer *t, struct stopwatch *w)
 {
     const size_t n = chosen_floats(t, is_tied);
-    struct walk walk = { .trainer = t, .at = t->waiting };
+    struct walk walk = { .trainer = t };
     if (n == 0)
         return;
     walk_all(&walk, is_tied, pack);
@@ -145,19 +157,17 @@ static void add_tied(struct trainer *t, struct stopwatch *w)
         add(t->waiting, t->waiting + n / 2, n / 2);
         memcpy(t->waiting + n / 2, t->waiting, n / 2 * sizeof *t->waiting);
     }
-    walk.at = t->waiting;
     walk_all(&walk, is_tied, unpack);
 }
 
 static void add_partial(struct trainer *t)
 {
-    struct walk walk = { .trainer = t, .at = t->waiting };
-    walk_all(&walk, is_partial, pack);
-    const size_t n = (size_t)(walk.at - t->waiting);
+    const size_t n = chosen_floats(t, is_partial);
+    struct walk walk = { .trainer = t };
     if (n == 0)
         return;
+    walk_all(&walk, is_partial, pack);
     tensor_sum_partial(&t->tensor, t->waiting, n);
-    walk.at = t->waiting;
     walk_all(&walk, is_partial, unpack);
 }
 
