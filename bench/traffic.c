@@ -28,6 +28,14 @@ static void add(struct sender *s, enum purpose p, int to, double B)
     *traffic_at(s->traffic, p, s->rank, to) += B;
 }
 
+/* Samples of this replica's micro-batch. */
+static int samples_of(const struct sender *s, int micro)
+{
+    const struct gradient_shape blocks = { .leaves = s->plan.leaves };
+    const int *at = s->plan.at, *degree = s->plan.degree;
+    return batch_samples(s->config, gradient_own_leaf(s->config, &blocks, at[AXIS_DATA], degree[AXIS_DATA], micro));
+}
+
 static int rank_at(const struct sender *s, enum axis a, int coordinate)
 {
     int at[AXIS_COUNT];
@@ -41,7 +49,7 @@ static int rank_at(const struct sender *s, enum axis a, int coordinate)
 static void add_message(struct sender *s, enum purpose p, struct place to, size_t floats, int micro)
 {
     const int rank = rank_at(s, AXIS_PIPELINE, to.stage);
-    add(s, p, rank, 4.0 * (double)floats * batch_samples(s->config, s->plan.first_leaf + micro));
+    add(s, p, rank, 4.0 * (double)floats * samples_of(s, micro));
     add(s, PURPOSE_STAMP, rank, FABRIC_STAMP_B);
 }
 
@@ -179,10 +187,10 @@ static void add_tensor(struct sender *s)
     for (int i = 0; i < a->tasks.count; i++) {
         const struct task *task = &a->tasks.tasks[i];
         const bool forward = task->kind == TASK_FORWARD || task->kind == TASK_RECOMPUTE;
-        const int samples = batch_samples(s->config, a->first_leaf + task->micro);
         if (task->kind != TASK_WEIGHT_GRAD)
             add(s, PURPOSE_TENSOR, next,
-                (double)tensor_sent_B(&a->parts[task->chunk].net, forward ? TENSOR_FORWARD : TENSOR_BACKWARD, samples, segment_B));
+                (double)tensor_sent_B(&a->parts[task->chunk].net, forward ? TENSOR_FORWARD : TENSOR_BACKWARD,
+                                      samples_of(s, task->micro), segment_B));
     }
     add(s, PURPOSE_TENSOR, next,
         4.0 * (double)engine_sent_floats(&allreduce_ring, SUM_ALLREDUCE, segment_B, degree, a->at[AXIS_TENSOR], partial_floats(a)));
