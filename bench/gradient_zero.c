@@ -28,9 +28,8 @@ status zero_allocate(struct gradient *g, const struct gradient_shape *shape)
 {
     g->own_n = 0;
     for (struct bucket *b = g->buckets; b < g->buckets + g->count; b++) {
-        const size_t last = operation_pieces(b->op) - 1;
         b->own_at = g->own_n;
-        b->own_n = last * operation_piece(b->op, 0).n + operation_piece(b->op, last).n;
+        b->own_n = operation_owned_elements(b->op);
         g->own_n += b->own_n;
     }
     if (exchanges_leaves(g->config)) {

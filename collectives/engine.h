@@ -57,6 +57,7 @@ void engine_sent_to(const struct allreduce *a, enum sum_part part, size_t segmen
 /* Pure. This rank's own pieces of an operation's vector, one for each segment, in order; all but the last are equally long. */
 size_t operation_pieces(const struct operation *op);
 struct range operation_piece(const struct operation *op, size_t i);
+size_t operation_owned_elements(const struct operation *op); /* in all of them */
 
 /* Local; begin an operation. Every rank starts the same operations in the same order. */
 void engine_start(struct engine *e, struct operation *op);

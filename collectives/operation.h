@@ -55,8 +55,6 @@ struct operation {
 void operation_cut(struct operation *op);
 /* Pure. Elements that this rank sends in all segments, by formula; 0 where unknown. */
 uint64_t operation_sent_elements(const struct operation *op);
-/* Pure. Elements in all of this rank's own pieces. */
-size_t operation_owned_elements(const struct operation *op);
 
 /* Local. Keeps a copy of the struct of `bytes` bytes that begins with *planned. On failure its storage is still the caller's. */
 status engine_plan(struct engine *e, const struct operation *planned, size_t bytes, struct operation **op);
