@@ -15,6 +15,7 @@ enum { ROWS_SHOWN = 16, GROUPS_SHOWN = 8, LINKS_SHOWN = 5, LINK_RANKS_MAX = 1024
 
 struct view {
     const struct config *config;
+    const struct assignment *first; /* rank 0's */
     int ranks;
     char *const *hosts;
     FILE *out;
@@ -45,16 +46,17 @@ static void explain_model(const struct view *v, const struct network *net)
             (long long)c->parallel.pipeline, (long long)c->parallel.tensor, c->parallel.order);
 }
 
-static void explain_schedule(const struct view *v, const struct assignment *first)
+static void explain_schedule(const struct view *v)
 {
-    const struct pipeline *p = &first->pipeline;
+    const struct pipeline *p = &v->first->pipeline;
+    const int chunks = v->first->count;
     if (p->stages == 1) {
         fprintf(v->out, "bubble      none: there is no pipeline\n");
         return;
     }
     const double bubble = pipeline_bubble_theory(p);
     fprintf(v->out, "schedule    %s: %d micro-batches through %d stages of %d chunk%s, %s\n", p->schedule->member.name,
-            p->micro_batches, p->stages, first->count, first->count == 1 ? "" : "s",
+            p->micro_batches, p->stages, chunks, chunks == 1 ? "" : "s",
             !p->recompute       ? "nothing recomputed"
             : p->recompute_last ? "recomputed on all stages"
                                 : "recomputed on all stages but the last");
@@ -66,33 +68,25 @@ static void explain_schedule(const struct view *v, const struct assignment *firs
 
 /* ---- who sits where ------------------------------------------------------------------------------------------------------ */
 
-static double part_cost(const struct config *c, const struct network *net)
-{
-    double cost = 0;
-    for (int i = 0; i < net->count; i++)
-        cost += partition_layer_cost(c, &net->layers[i]);
-    return cost;
-}
-
 /* total: the cost of the parts of one tensor rank. */
 static void explain_parts(const struct view *v, const struct assignment *a, double total)
 {
     for (int i = 0; i < a->count; i++) {
         const struct network *net = &a->parts[i].net;
         fprintf(v->out, "%7d %6d   %10zu %9.1f %%   %s .. %s\n", a->at[AXIS_PIPELINE], i, net->params.n,
-                100 * part_cost(v->config, net) / total, net->layers[0].name, net->layers[net->count - 1].name);
+                100 * partition_cost(v->config, net) / total, net->layers[0].name, net->layers[net->count - 1].name);
     }
 }
 
 static status explain_stages(const struct view *v, const struct network *whole)
 {
     const struct config *c = v->config;
-    const int degree[AXIS_COUNT] = { (int)c->parallel.tensor, (int)c->parallel.pipeline, (int)c->parallel.data };
+    const int *degree = v->first->degree;
     fprintf(v->out, "\n%7s %6s   %10s %11s   layers\n", "stage", "chunk", "parameters", "cost");
     for (int stage = 0; stage < c->parallel.pipeline && stage < ROWS_SHOWN; stage++) {
         struct assignment a;
-        TRY(assignment_open(&a, c, grid_rank(degree, c->parallel.order, (const int[AXIS_COUNT]){ 0, stage, 0 })));
-        explain_parts(v, &a, part_cost(c, whole) / degree[AXIS_TENSOR]);
+        TRY(assignment_open(&a, c, grid_rank(degree, c->parallel.order, (const int[AXIS_COUNT]){ [AXIS_PIPELINE] = stage })));
+        explain_parts(v, &a, partition_cost(c, whole) / degree[AXIS_TENSOR]);
         assignment_close(&a);
     }
     if (c->parallel.pipeline > ROWS_SHOWN)
@@ -138,7 +132,7 @@ static status explain_ranks(const struct view *v)
 static void explain_groups(const struct view *v, enum axis axis)
 {
     const struct config *c = v->config;
-    const int degree[AXIS_COUNT] = { (int)c->parallel.tensor, (int)c->parallel.pipeline, (int)c->parallel.data };
+    const int *degree = v->first->degree;
     int shown = 0;
     fprintf(v->out, "  %-8s", axis_name(axis));
     for (int r = 0; r < v->ranks; r++) {
@@ -226,10 +220,10 @@ static status explain_traffic(const struct view *v)
 
 /* ---- all of it ----------------------------------------------------------------------------------------------------------- */
 
-static status explain_plan(const struct view *v, const struct network *whole, const struct assignment *first)
+static status explain_plan(const struct view *v, const struct network *whole)
 {
     explain_model(v, whole);
-    explain_schedule(v, first);
+    explain_schedule(v);
     TRY(explain_stages(v, whole));
     TRY(explain_ranks(v));
     fprintf(v->out, "\ngroups of ranks\n");
@@ -240,14 +234,13 @@ static status explain_plan(const struct view *v, const struct network *whole, co
 
 status explain(const struct config *c, int ranks, char *const *hosts, FILE *out)
 {
-    const struct view v = { c, ranks, hosts, out };
     struct network whole;
     struct assignment first;
     TRY(network_open(&whole, model_find(c->model.name), c->model.options, &shard_whole));
     status s = assignment_open(&first, c, 0);
     if (s == STATUS_OK) {
         config_print(c, out);
-        s = explain_plan(&v, &whole, &first);
+        s = explain_plan(&(const struct view){ c, &first, ranks, hosts, out }, &whole);
         assignment_close(&first);
     }
     network_close(&whole);

@@ -84,11 +84,19 @@ void partition_evenly(const bool *repeated, int n, int parts, int *first)
     first[parts] = n;
 }
 
-double partition_layer_cost(const struct config *c, const struct layer *l)
+static double layer_cost(const struct config *c, const struct layer *l)
 {
     if (compute_find(c->compute.name)->forward_s)
         return l->repeated;
     return l->flop_forward + l->flop_input_grad + l->flop_weight_grad;
+}
+
+double partition_cost(const struct config *c, const struct network *net)
+{
+    double cost = 0;
+    for (int i = 0; i < net->count; i++)
+        cost += layer_cost(c, &net->layers[i]);
+    return cost;
 }
 
 status partition_layers(const struct config *c, const struct network *net, int parts, int *first)
@@ -100,7 +108,7 @@ status partition_layers(const struct config *c, const struct network *net, int p
         return status_fail(STATUS_FAILED, "no memory to deal %d layers to %d stages", net->count, parts);
     bool *repeated = (bool *)(cost + n);
     for (int i = 0; i < net->count; i++) {
-        cost[i] = partition_layer_cost(c, &net->layers[i]);
+        cost[i] = layer_cost(c, &net->layers[i]);
         repeated[i] = net->layers[i].repeated;
     }
     status s = STATUS_OK;

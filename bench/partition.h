@@ -13,8 +13,8 @@
 #include "bench/config.h"
 #include "bench/model.h"
 
-/* Pure. */
-double partition_layer_cost(const struct config *c, const struct layer *l);
+/* Pure. Of all layers together. */
+double partition_cost(const struct config *c, const struct network *net);
 /* Local. The layers of the whole model as parallel.partition asks for: part i takes the layers first[i] .. first[i + 1] - 1, none
  * empty; first[parts + 1]. Out of memory is the only failure; there are at least `parts` repeated layers. */
 status partition_layers(const struct config *c, const struct network *net, int parts, int *first);

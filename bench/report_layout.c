@@ -5,14 +5,6 @@
 #include "bench/partition.h"
 #include "bench/report_parts.h"
 
-static double cost_of(const struct config *c, const struct network *net)
-{
-    double cost = 0;
-    for (int i = 0; i < net->count; i++)
-        cost += partition_layer_cost(c, &net->layers[i]);
-    return cost;
-}
-
 static struct stage_row row_of(const struct config *c, const struct assignment *a, int chunk)
 {
     const struct network *net = &a->parts[chunk].net;
@@ -21,7 +13,7 @@ static struct stage_row row_of(const struct config *c, const struct assignment *
         .chunk = chunk,
         .layers_count = net->count,
         .parameters_count = (double)net->params.n,
-        .cost_frac = cost_of(c, net),
+        .cost_frac = partition_cost(c, net),
     };
     snprintf(row.layers, sizeof row.layers, "%s .. %s", net->layers[0].name, net->layers[net->count - 1].name);
     return row;
