@@ -184,6 +184,23 @@ static status take_tasks(struct assignment *a)
     return s;
 }
 
+/* Where the replicas of a part are the two routes of each replica of the model, its micro-batches are theirs in turn. */
+static status deal_leaves(struct assignment *a, const struct config *c)
+{
+    const int replicas = a->degree[AXIS_DATA];
+    if (a->pipeline.schedule->placement != PLACEMENT_BIDIRECTIONAL)
+        return STATUS_OK;
+    a->starts = calloc(2 * (size_t)replicas + 1, sizeof *a->starts);
+    if (!a->starts)
+        return status_fail(STATUS_FAILED, "no memory to plan %d replicas", replicas);
+    for (int r = 0; r < replicas; r++) {
+        a->starts[2 * r] = batch_first_leaf(c, r);
+        a->starts[2 * r + 1] = batch_first_leaf(c, r) + (batch_leaves_of(c, r) + 1) / 2;
+    }
+    a->starts[2 * replicas] = a->leaves;
+    return STATUS_OK;
+}
+
 static status plan(struct assignment *a, const struct config *c, const struct network *whole)
 {
     const size_t positions = (size_t)pipeline_positions(&a->pipeline);
@@ -194,6 +211,7 @@ static status plan(struct assignment *a, const struct config *c, const struct ne
     free(starts);
     TRY(s);
     TRY(take_tasks(a));
+    TRY(deal_leaves(a, c));
     measure_boundaries(a);
     note_recomputations(a);
     return take_census(a);
@@ -238,5 +256,6 @@ void assignment_close(struct assignment *a)
     }
     free(a->parts);
     free(a->tasks.tasks);
+    free(a->starts);
     *a = (struct assignment){ 0 };
 }

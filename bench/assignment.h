@@ -36,6 +36,7 @@ struct assignment {
     struct part_plan *parts;
     int count;                  /* parts */
     int64_t leaves, first_leaf; /* micro-batches of the global batch; this replica's first */
+    int64_t *starts;            /* [replicas of a part + 1] where their micro-batches begin; NULL: blocks (see gradient.h) */
     int micro_batches;          /* of this replica */
     int samples;                /* of the largest micro-batch */
     size_t boundary_floats;     /* of its largest message, with room for the stamp */

@@ -15,21 +15,31 @@ void footprint_replica(const struct assignment *a, int part, int *rank, int *ran
     *ranks = (two_routes ? 2 : 1) * a->degree[AXIS_DATA];
 }
 
-static status add_part(const struct config *c, const struct assignment *a, int i, struct footprint *f)
+status footprint_shape(const struct assignment *a, int part, struct gradient_shape *shape)
 {
-    const struct network *net = &a->parts[i].net;
+    const struct network *net = &a->parts[part].net;
     struct gradient_layer *layers = calloc((size_t)net->count, sizeof *layers);
     if (!layers)
         return status_fail(STATUS_FAILED, "no memory to plan %d layers", net->count);
     for (int k = 0; k < net->count; k++)
         part_layer_ranges(net, k, &layers[k].own, &layers[k].shared);
-    struct gradient_shape shape = { .n = net->params.n, .leaves = a->leaves, .layers = layers, .layer_count = net->count };
+    *shape = (struct gradient_shape){
+        .n = net->params.n, .leaves = a->leaves, .starts = a->starts, .layers = layers, .layer_count = net->count
+    };
     for (int k = 0; k < a->micro_batches; k++)
-        shape.recomputed += a->parts[i].recomputes[k];
+        shape->recomputed += a->parts[part].recomputes[k];
+    return STATUS_OK;
+}
+
+static status add_part(const struct config *c, const struct assignment *a, int i, struct footprint *f)
+{
+    const struct network *net = &a->parts[i].net;
+    struct gradient_shape shape;
     int rank, ranks;
+    TRY(footprint_shape(a, i, &shape));
     footprint_replica(a, i, &rank, &ranks);
     const struct gradient_plan g = gradient_plan(c, &shape, rank, ranks);
-    free(layers);
+    free((void *)shape.layers);
     f->parameters_B += g.params_B;
     f->gradients_B += g.sums_B;
     f->optimizer_B += 4.0 * (double)g.state_floats * optimizer_find(c->optimizer.name)->state_arrays;

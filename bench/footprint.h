@@ -3,6 +3,7 @@
 #define DMLBENCH_BENCH_FOOTPRINT_H
 
 #include "bench/assignment.h"
+#include "bench/gradient.h"
 
 struct footprint {
     double parameters_B, gradients_B, optimizer_B, exchange_B; /* the last: codes and error feedback */
@@ -14,6 +15,9 @@ struct footprint {
 
 /* Local. Out of memory is the only failure. */
 status footprint_of(const struct config *c, const struct assignment *a, struct footprint *f);
+
+/* Local. What the exchange of a part's gradients is planned by; shape->layers is the caller's to free. */
+status footprint_shape(const struct assignment *a, int part, struct gradient_shape *shape);
 
 /* The replicas of a part: which of how many this rank is. */
 void footprint_replica(const struct assignment *a, int part, int *rank, int *ranks);

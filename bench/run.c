@@ -128,7 +128,6 @@ static status run_steps(struct run *r)
     r->after = usage_now();
     progress_line_end(&line);
     count_bytes(r);
-    r->peak_rss_B = r->after.peak_rss_B;
     return status_agree(s, r->job->world);
 }
 

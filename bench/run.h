@@ -30,7 +30,6 @@ struct run {
     struct ledger ledger;       /* of the steps */
     struct ledger sent_before;  /* them */
     struct usage before, after; /* the steps */
-    double peak_rss_B;          /* up to the end of the steps */
     uint64_t parameter_hash;
     bool replicas_identical, compared; /* compared: the end was reached */
     atomic_bool stepping;              /* the set-up is done, and samples are being taken */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "bench/assignment.h"
-#include "bench/batch.h"
+#include "bench/footprint.h"
 #include "bench/gradient.h"
 #include "bench/tensor.h"
 #include "collectives/fabric.h"
@@ -19,7 +19,6 @@ struct sender {
     struct assignment plan;
     int rank;
     int *group;          /* [2 data] ranks that hold the same part, in the order of their leaves */
-    int64_t *starts;     /* [2 data + 1] where those begin */
     uint64_t *floats_to; /* [ranks] of a group */
 };
 
@@ -95,15 +94,12 @@ static int gather_replicas(struct sender *s, int chunk, int *me)
     memcpy(at, a->at, sizeof at);
     for (at[AXIS_DATA] = 0; at[AXIS_DATA] < replicas; at[AXIS_DATA]++)
         for (int route = 0; route < routes; route++, count++) {
-            const int64_t first = batch_first_leaf(s->config, at[AXIS_DATA]), leaves = batch_leaves_of(s->config, at[AXIS_DATA]);
             at[AXIS_PIPELINE] =
                 route == chunk || routes == 1 ? a->at[AXIS_PIPELINE] : a->pipeline.stages - 1 - a->at[AXIS_PIPELINE];
             s->group[count] = grid_rank(a->degree, s->config->parallel.order, at);
-            s->starts[count] = first + (route ? (leaves + 1) / 2 : 0);
             if (s->group[count] == s->rank)
                 *me = count;
         }
-    s->starts[count] = a->leaves;
     return count;
 }
 
@@ -112,7 +108,7 @@ static void play_vector(struct sender *s, const struct gradient_plan *plan, enum
 {
     const struct config *c = s->config;
     const size_t segment_B = (size_t)c->exchange.segment_B;
-    const struct leaf_owners owners = { s->plan.leaves, s->starts };
+    const struct leaf_owners owners = { s->plan.leaves, s->plan.starts };
     if (strcmp(plan->algorithm, "ordered") == 0)
         ordered_sent_to(part, segment_B, members, me, n, &owners, s->floats_to);
     else
@@ -141,19 +137,12 @@ static void add_exchange(struct sender *s, const struct gradient_shape *shape, i
 static status add_gradients(struct sender *s, int chunk)
 {
     int me = 0;
-    const struct network *net = &s->plan.parts[chunk].net;
+    struct gradient_shape shape;
     const int members = gather_replicas(s, chunk, &me);
-    struct gradient_layer *layers = malloc((size_t)net->count * sizeof *layers);
-    if (!layers)
-        return status_fail(STATUS_FAILED, "no memory to predict the traffic of %d layers", net->count);
-    for (int i = 0; i < net->count; i++)
-        part_layer_ranges(net, i, &layers[i].own, &layers[i].shared);
-    const struct gradient_shape shape = {
-        .n = net->params.n, .leaves = s->plan.leaves, .starts = s->starts, .layers = layers, .layer_count = net->count
-    };
+    TRY(footprint_shape(&s->plan, chunk, &shape));
     if (members > 1)
         add_exchange(s, &shape, me, members);
-    free(layers);
+    free((void *)shape.layers);
     return STATUS_OK;
 }
 
@@ -244,15 +233,13 @@ status traffic_open(struct traffic *t, const struct config *c, int ranks)
     struct sender s = { .traffic = t, .config = c };
     *t = (struct traffic){ ranks, calloc(PURPOSE_COUNT * all * all, sizeof *t->sent_B) };
     s.group = calloc(most, sizeof *s.group);
-    s.starts = calloc(most, sizeof *s.starts);
     s.floats_to = calloc(most, sizeof *s.floats_to);
     status made = STATUS_OK;
-    if (!t->sent_B || !s.group || !s.starts || !s.floats_to)
+    if (!t->sent_B || !s.group || !s.floats_to)
         made = status_fail(STATUS_FAILED, "no memory to predict the traffic between %d ranks", ranks);
     for (s.rank = 0; s.rank < ranks && made == STATUS_OK; s.rank++)
         made = add_rank(&s);
     free(s.group);
-    free(s.starts);
     free(s.floats_to);
     if (made != STATUS_OK)
         traffic_close(t);

@@ -154,23 +154,6 @@ static status open_engines(struct trainer *t)
     return STATUS_OK;
 }
 
-/* Where replicas of a part are the two routes of each replica of the model, its leaves are theirs in turn. */
-static status leaf_starts(const struct trainer *t, int64_t **starts)
-{
-    const int replicas = t->plan.degree[AXIS_DATA];
-    if (!is_bidirectional(t))
-        return STATUS_OK;
-    *starts = calloc(2 * (size_t)replicas + 1, sizeof **starts);
-    if (!*starts)
-        return status_fail(STATUS_FAILED, "no memory to plan %d replicas", replicas);
-    for (int r = 0; r < replicas; r++) {
-        (*starts)[2 * r] = batch_first_leaf(t->config, r);
-        (*starts)[2 * r + 1] = batch_first_leaf(t->config, r) + (batch_leaves_of(t->config, r) + 1) / 2;
-    }
-    (*starts)[2 * replicas] = t->plan.leaves;
-    return STATUS_OK;
-}
-
 static void initialise(struct trainer *t, struct part *part)
 {
     const struct params *p = &part->plan->net.params;
@@ -183,15 +166,11 @@ static void initialise(struct trainer *t, struct part *part)
 
 static status plan_part(struct trainer *t, struct part *part)
 {
-    int64_t *starts = NULL;
-    TRY(leaf_starts(t, &starts));
     const struct gradient_shape shape = {
-        .n = part->plan->net.params.n, .leaves = t->plan.leaves, .starts = starts, .part = (uint32_t)part->plan->position
+        .n = part->plan->net.params.n, .leaves = t->plan.leaves, .starts = t->plan.starts, .part = (uint32_t)part->plan->position
     };
     part->engine = t->engines[group_of(t, part->plan)];
-    const status s = gradient_open(&part->gradient, part->engine, t->config, &shape, part->params);
-    free(starts);
-    TRY(s);
+    TRY(gradient_open(&part->gradient, part->engine, t->config, &shape, part->params));
     initialise(t, part);
     part->state = calloc(gradient_state_floats(part->gradient) * (size_t)t->optimizer->state_arrays + 1, sizeof(float));
     return part->state ? STATUS_OK : status_fail(STATUS_FAILED, "no memory for the optimizer's state");
