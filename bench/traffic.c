@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/assignment.h"
+#include "bench/batch.h"
 #include "bench/footprint.h"
 #include "bench/gradient.h"
 #include "bench/tensor.h"
