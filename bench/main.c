@@ -202,13 +202,31 @@ static void session_close(struct session *s)
 }
 
 /* The rank that mpirun or srun gave, before MPI is asked: answers need no MPI, but should be printed once. */
-static bool first_rank(void)
+static const char *launched_rank(void)
 {
     static const char *const names[] = { "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (getenv(names[i]))
-            return !strcmp(getenv(names[i]), "0");
-    return true;
+            return getenv(names[i]);
+    return NULL;
+}
+
+static bool first_rank(void)
+{
+    return !launched_rank() || !strcmp(launched_rank(), "0");
+}
+
+/* A launcher ends all ranks as soon as one has failed, and the first rank must not be ended before it has spoken. */
+static void complain(int argc, char **argv)
+{
+    struct job job;
+    if (first_rank())
+        fprintf(stderr, "dmlbench: %s\n", status_message());
+    if (!launched_rank())
+        return;
+    job_open(&job, &argc, &argv);
+    job_barrier(&job);
+    job_close(&job);
 }
 
 /* Local. Rank 0 has last words; the other ranks just end when told to. */
@@ -259,9 +277,9 @@ int main(int argc, char **argv)
         s.options.sets.items ? options_parse("dmlbench", table, &s.options, argc, argv) : status_fail(STATUS_FAILED, "no memory");
     if (outcome == STATUS_OK)
         outcome = answer(&s.options, first_rank(), &answered);
-    if (outcome != STATUS_OK && first_rank())
-        fprintf(stderr, "dmlbench: %s\n", status_message());
-    if (outcome == STATUS_OK && !answered)
+    if (outcome != STATUS_OK)
+        complain(argc, argv);
+    else if (!answered)
         outcome = run_session(&s, argc, argv);
     free(s.options.sets.items);
     return outcome;
