@@ -216,12 +216,18 @@ static bool first_rank(void)
     return !launched_rank() || !strcmp(launched_rank(), "0");
 }
 
-/* A launcher ends all ranks as soon as one has failed, and the first rank must not be ended before it has spoken. */
-static void complain(int argc, char **argv)
+static void complain(void)
 {
-    struct job job;
     if (first_rank())
         fprintf(stderr, "dmlbench: %s\n", status_message());
+}
+
+/* What all ranks have to complain about: a launcher ends all as soon as one has left, and the first must not be ended before it has
+ * spoken. */
+static void complain_together(int argc, char **argv)
+{
+    struct job job;
+    complain();
     if (!launched_rank())
         return;
     job_open(&job, &argc, &argv);
@@ -275,12 +281,15 @@ int main(int argc, char **argv)
     bool answered = false;
     status outcome =
         s.options.sets.items ? options_parse("dmlbench", table, &s.options, argc, argv) : status_fail(STATUS_FAILED, "no memory");
-    if (outcome == STATUS_OK)
+    if (outcome != STATUS_OK) {
+        complain_together(argc, argv);
+    } else {
         outcome = answer(&s.options, first_rank(), &answered);
-    if (outcome != STATUS_OK)
-        complain(argc, argv);
-    else if (!answered)
-        outcome = run_session(&s, argc, argv);
+        if (outcome != STATUS_OK)
+            complain();
+        else if (!answered)
+            outcome = run_session(&s, argc, argv);
+    }
     free(s.options.sets.items);
     return outcome;
 }
