@@ -9,25 +9,39 @@ import unittest
 
 from program import ROOT, InFolder
 
-TOLERANCE = 0.03  # sleeping ranks wake up late when other programs use the cores
+TOLERANCE = 0.02
+TRIES = 3  # other programs on the cores only delay, so one of them must do
 
 
 class Bubble(InFolder):
-    def check(self, expected, micro_batches, schedule, layers=4):
-        result = self.run_ok(f"--config '{ROOT}/configs/bubble.json' --quiet --set measure.steps=8 --set measure.verify=false --set "
-                             f"batch.global={micro_batches} --set model.layers={layers} --set parallel.schedule.name={schedule}", 4)
+    def run_schedule(self, expected, micro_batches, schedule, layers, stages):
+        """(result, largest distance of the measured and the planned bubble from the expected one, and from each other)"""
+        result = self.run_ok(f"--config '{ROOT}/configs/bubble.json' --quiet --set measure.steps=6 --set measure.verify=false --set "
+                             f"batch.global={micro_batches} --set model.layers={layers} --set parallel.pipeline={stages} "
+                             f"--set parallel.schedule.name={schedule}", stages)
         metrics = result["metrics"]
+        measured, planned = metrics["bubble_frac_measured"], metrics["bubble_frac_planned"]
         self.assertAlmostEqual(metrics["bubble_frac_theory"], expected, delta=1e-9)
-        self.assertAlmostEqual(metrics["bubble_frac_planned"], expected, delta=TOLERANCE)
-        self.assertAlmostEqual(metrics["bubble_frac_measured"], expected, delta=TOLERANCE)
-        measured = metrics["bubble_frac_measured"]
         self.assertAlmostEqual(metrics["bubble_ratio_measured"], measured / (1 - measured), delta=1e-9)
-        return result
+        return result, max(abs(measured - expected), abs(planned - expected), abs(measured - planned))
+
+    def check(self, expected, micro_batches, schedule, layers=4, stages=4):
+        errors = []
+        for _ in range(TRIES):
+            result, error = self.run_schedule(expected, micro_batches, schedule, layers, stages)
+            errors.append(error)
+            if error < TOLERANCE:
+                return result
+        self.fail(f"{schedule}, {stages} stages, {micro_batches} micro-batches: off by {errors}")
 
     def test_1f1b_and_gpipe_idle_as_their_papers_say(self):
         for schedule, m in (("1f1b", 8), ("gpipe", 8), ("1f1b", 16)):
             with self.subTest(schedule=schedule, m=m):
                 self.check(3 / (m + 3), m, f"{schedule} --set parallel.recompute=false")
+
+    def test_eight_stages_idle_longer(self):
+        for m in (8, 16):
+            self.check(7 / (m + 7), m, "1f1b", layers=8, stages=8)
 
     def test_chunks_divide_the_bubble(self):
         self.check(3 / (2 * 8 + 3), 8, "interleaved --set parallel.schedule.chunks=2", layers=8)
