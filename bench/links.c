@@ -39,10 +39,30 @@ struct links {
     struct outbox out[DIRECTIONS];
 };
 
+static bool drops_outputs(const struct assignment *a, const struct part_plan *p)
+{
+    bool drops = false;
+    for (int i = 0; i < a->micro_batches; i++)
+        drops = drops || p->recomputes[i];
+    return drops;
+}
+
+/* Beside what is kept: messages that may be here before they are needed, and those that wait to be sent (one is taken before the
+ * place of the one before it is clear). An output that is kept has its buffer already. */
 static int buffers(const struct assignment *a)
 {
-    return a->pipeline.stages > 1 || a->count > 1 ? a->boundaries + DIRECTIONS * (AHEAD + SENDS + 1)
-                                                  : 0; /* 1: taken before a place is clear */
+    bool receives[DIRECTIONS] = { false }, sends[DIRECTIONS] = { false };
+    for (int c = 0; c < a->count; c++) {
+        const struct part_plan *p = &a->parts[c];
+        receives[TO_NEXT] |= !part_is_first(p);
+        receives[TO_PREVIOUS] |= !part_is_last(a, p);
+        sends[TO_NEXT] |= !part_is_last(a, p) && drops_outputs(a, p);
+        sends[TO_PREVIOUS] |= !part_is_first(p);
+    }
+    int count = a->boundaries;
+    for (int d = 0; d < DIRECTIONS; d++)
+        count += (receives[d] ? AHEAD : 0) + (sends[d] ? SENDS + 1 : 0);
+    return count;
 }
 
 double links_B(const struct assignment *a)

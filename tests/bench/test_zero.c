@@ -1,6 +1,5 @@
 /* ranks: 1 2 3 4 8 */
-/* Training with ZeRO. Oracles: plain data parallel training, bit for bit; the bytes of the textbook formulas; the memory that the
- * system counts. */
+/* Training with ZeRO. Oracles: plain data parallel training, bit for bit; the bytes of the textbook formulas. */
 #include "tests/bench/training.h"
 
 #define TEXT_GPT GPT REST "}"
@@ -134,92 +133,6 @@ static void where_ranks_divide_the_bytes_are_those_of_the_textbook(void **state)
         }
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------------ */
-
-int mallopt(int parameter, int value); /* of malloc.h, which SMPI's headers break */
-enum { MMAP_THRESHOLD = -3 };
-
-#ifdef __SANITIZE_ADDRESS__
-enum { SANITIZED = true };
-#else
-enum { SANITIZED = false };
-#endif
-
-/* Bytes resident now, and at the most since the last reset. */
-static double resident_B(const char *field)
-{
-    char line[256];
-    double kB = -1;
-    FILE *f = fopen("/proc/self/status", "r");
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, field, strlen(field)))
-            kB = strtod(line + strlen(field) + 1, NULL);
-    if (f)
-        fclose(f);
-    return 1024 * kB;
-}
-
-static bool reset_peak(void)
-{
-    FILE *f = fopen("/proc/self/clear_refs", "w");
-    const bool reset = f && fputs("5", f) >= 0;
-    return f && !fclose(f) && reset;
-}
-
-static double most_memory_B(const char *stage, const char *sum, double *planned_B)
-{
-    /* 8.8 million parameters in 9 layers */
-    const char *const sets[] = {
-        "model={\"name\":\"mlp\",\"inputs\":256,\"hidden\":1024,\"layers\":9,\"classes\":16}",
-        "batch.micro=2",
-        batch(2),
-        stage,
-        sum,
-        "exchange.bucket_B=1048576",
-        "measure.verify=false",
-        NULL,
-    };
-    struct config c = config_for(TEXT_MLP, job.ranks, sets);
-    struct trainer t;
-    struct footprint f;
-    const bool can = reset_peak();
-    const double before_B = resident_B("VmRSS");
-    const status s = trainer_open(&t, &c, job.world);
-    assert_on_all_ranks(s == STATUS_OK && can && footprint_of(&c, &t.plan, &f) == STATUS_OK);
-    for (int64_t step = 0; step < 2; step++) {
-        struct stopwatch w;
-        stopwatch_start(&w, t.clock, PHASE_DATA);
-        trainer_step(&t, step, &w);
-    }
-    const double most_B = resident_B("VmHWM") - before_B;
-    *planned_B = f.parameters_B + f.gradients_B + f.optimizer_B + f.exchange_B + f.activations_B + f.messages_B;
-    trainer_close(&t);
-    config_free(&c);
-    return most_B;
-}
-
-static void memory_is_what_was_planned_within_a_tenth(void **state)
-{
-    (void)state;
-    if (job_is_simulated() || SANITIZED)
-        skip_on_all_ranks("one process holds all simulated ranks, or the sanitizer's memory, too");
-    if (job.ranks > 4)
-        skip_on_all_ranks("nothing new, and a gigabyte");
-    const char *const sums[] = { "exchange.allreduce=ring", "exchange.reduction=tree" };
-    double planned_B;
-    mallopt(MMAP_THRESHOLD, 1 << 16); /* what is freed is given back, so that it is not counted in what comes later */
-    most_memory_B("parallel.zero=0", sums[0], &planned_B); /* what MPI keeps once it was used */
-    for (int i = 0; i < 2; i++)
-        for (int zero = 0; zero < 4; zero++) {
-            if (i && zero > 1 && (job.ranks & (job.ranks - 1)))
-                continue;
-            const double most_B = most_memory_B(zero ? stages[zero - 1] : "parallel.zero=0", sums[i], &planned_B);
-            if (!(fabs(most_B - planned_B) <= 0.1 * planned_B))
-                print_message("zero %d, %s: %.1f MB planned, %.1f MB resident\n", zero, sums[i], planned_B / 1e6, most_B / 1e6);
-            assert_on_all_ranks(fabs(most_B - planned_B) <= 0.1 * planned_B);
-        }
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -230,7 +143,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(overlap_and_progress_change_no_bit),
         cmocka_unit_test(bytes_are_planned_predicted_and_counted_alike),
         cmocka_unit_test(where_ranks_divide_the_bytes_are_those_of_the_textbook),
-        cmocka_unit_test(memory_is_what_was_planned_within_a_tenth),
     };
     RUN_ON_ALL_RANKS(argc, argv, tests);
 }
