@@ -248,6 +248,23 @@ status assignment_open(struct assignment *a, const struct config *c, int rank)
     return s;
 }
 
+struct tied_group assignment_tied(const struct config *c, const struct assignment *a)
+{
+    const int last = a->pipeline.stages - 1, stages = last > 0 ? 2 : 1;
+    struct tied_group g = { .members = 1, .stages = { 0, last } };
+    for (int i = 0; i < a->count; i++) {
+        const struct tied_slice *t = &a->parts[i].tied;
+        const int slice = t->original >= 0 ? t->original : t->copy;
+        g.copies += (t->original >= 0) + (t->copy >= 0);
+        g.n = slice >= 0 ? a->parts[i].net.params.slices[slice].n : g.n;
+    }
+    const bool dealt = c->parallel.zero > 0;
+    if (g.copies == 1 || (g.copies == 2 && dealt))
+        g.members = stages * (dealt ? a->degree[AXIS_DATA] : 1);
+    g.me = (dealt ? stages * a->at[AXIS_DATA] : 0) + (last > 0 && a->at[AXIS_PIPELINE] == last);
+    return g;
+}
+
 void assignment_close(struct assignment *a)
 {
     for (int i = 0; i < a->count; i++) {

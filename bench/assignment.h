@@ -56,4 +56,15 @@ bool part_is_last(const struct assignment *a, const struct part_plan *p);
 size_t part_in_floats(const struct part_plan *p);
 size_t part_out_floats(const struct assignment *a, const struct part_plan *p);
 
+/* A tied matrix that is there twice: how many of its two copies this rank holds, of n floats each, and who is in the sum of their
+ * gradients: the ranks with the same tensor coordinate that hold one, of this replica, or with ZeRO, where each has pieces of the
+ * sum only, of all. */
+struct tied_group {
+    int copies;
+    size_t n;
+    int me, members; /* 1 member: what there is to add is all here */
+    int stages[2];   /* members in order: of each replica these stages; the same stage twice: one */
+};
+struct tied_group assignment_tied(const struct config *c, const struct assignment *a);
+
 #endif

@@ -248,26 +248,6 @@ static status zero_suits_the_replicas(struct config *c, int ranks)
     return why ? status_fail(STATUS_USAGE, "%s: %s", c->origin, why) : STATUS_OK;
 }
 
-/* The two gradients of a tied matrix are added after the sum over replicas, of which ZeRO leaves each replica a piece only. */
-static status zero_has_whole_tied_gradients(struct config *c, int ranks)
-{
-    (void)ranks;
-    struct network net;
-    const bool two_copies = c->parallel.pipeline > 1 || strcmp(c->exchange.reduction, "tree") == 0;
-    if (!c->parallel.zero || !two_copies)
-        return STATUS_OK;
-    TRY(network_open(&net, model_find(c->model.name), c->model.options, &shard_whole));
-    const bool tied = network_is_tied(&net);
-    network_close(&net);
-    if (!tied)
-        return STATUS_OK;
-    return status_fail(
-        STATUS_USAGE,
-        "%s: parallel.zero = %lld deals out the sums of gradients, but a tied matrix that is there twice, as with %s, "
-        "needs the whole of both (fits: model.tied = false, or parallel.zero = 0)",
-        c->origin, (long long)c->parallel.zero, c->parallel.pipeline > 1 ? "a pipeline" : "exchange.reduction = \"tree\"");
-}
-
 static status no_thread_beside_other_messages(struct config *c, int ranks)
 {
     (void)ranks;
@@ -279,8 +259,6 @@ static status no_thread_beside_other_messages(struct config *c, int ranks)
                        c->origin, (long long)c->parallel.pipeline, (long long)c->parallel.tensor);
 }
 
-config_rule *const layout_rules[] = { degrees_make_the_ranks,          every_route_has_a_micro_batch,
-                                      stages_share_the_layers,         schedule_suits_every_replica,
-                                      sequence_needs_tensor,           model_can_be_split,
-                                      no_thread_beside_other_messages, zero_suits_the_replicas,
-                                      zero_has_whole_tied_gradients,   NULL };
+config_rule *const layout_rules[] = { degrees_make_the_ranks,          every_route_has_a_micro_batch, stages_share_the_layers,
+                                      schedule_suits_every_replica,    sequence_needs_tensor,         model_can_be_split,
+                                      no_thread_beside_other_messages, zero_suits_the_replicas,       NULL };

@@ -32,7 +32,7 @@ static double members(const struct run *run, enum purpose p)
     case PURPOSE_TENSOR:
         return degree[AXIS_TENSOR];
     case PURPOSE_TIED:
-        return 2;
+        return assignment_tied(run->config, &run->trainer.plan).members;
     case PURPOSE_LOSS:
         return run->job->ranks;
     default: /* messages */
@@ -53,7 +53,7 @@ static void describe(const struct run *run, enum purpose p, struct comm_row *row
         [PURPOSE_ACTIVATION] = { "send", "point-to-point" },
         [PURPOSE_ACTIVATION_GRADIENT] = { "send", "point-to-point" },
         [PURPOSE_STAMP] = { "send", "point-to-point" },
-        [PURPOSE_TIED] = { "allreduce", allreduce_doubling.member.name },
+        [PURPOSE_TIED] = { "allreduce", allreduce_ring.member.name },
         [PURPOSE_TENSOR] = { c->parallel.sequence ? "reduce-scatter, allgather" : "allreduce", allreduce_ring.member.name },
         [PURPOSE_LOSS] = { "allreduce", allreduce_doubling.member.name },
     };

@@ -146,12 +146,12 @@ static status add_gradients(struct sender *s, int chunk)
     return STATUS_OK;
 }
 
-/* n floats summed over the group [0, members) by doubling. */
-static void add_sum(struct sender *s, enum purpose p, size_t n, int me, int members)
+/* n floats summed over the group [0, members). */
+static void add_sum(struct sender *s, const struct allreduce *how, enum purpose p, size_t n, int me, int members)
 {
     const size_t segment_B = (size_t)s->config->exchange.segment_B;
-    const uint64_t sent = engine_sent_floats(&allreduce_doubling, SUM_ALLREDUCE, segment_B, members, me, n);
-    engine_sent_to(&allreduce_doubling, SUM_ALLREDUCE, segment_B, members, me, n, s->floats_to);
+    const uint64_t sent = engine_sent_floats(how, SUM_ALLREDUCE, segment_B, members, me, n);
+    engine_sent_to(how, SUM_ALLREDUCE, segment_B, members, me, n, s->floats_to);
     deal(s, p, members, 4.0 * (double)sent);
 }
 
@@ -185,30 +185,28 @@ static void add_tensor(struct sender *s)
         4.0 * (double)engine_sent_floats(&allreduce_ring, SUM_ALLREDUCE, segment_B, degree, a->at[AXIS_TENSOR], partial_floats(a)));
 }
 
-/* Where the two copies of a tied matrix are on two stages, the first and the last. */
 static void add_tied(struct sender *s)
 {
     const struct assignment *a = &s->plan;
-    size_t n = 0;
-    int held = 0;
-    for (int c = 0; c < a->count; c++) {
-        const struct tied_slice *t = &a->parts[c].tied;
-        const int slice = t->original >= 0 ? t->original : t->copy;
-        held += (t->original >= 0) + (t->copy >= 0);
-        n = slice >= 0 ? a->parts[c].net.params.slices[slice].n : n;
-    }
-    if (held != 1)
+    const struct tied_group g = assignment_tied(s->config, a);
+    const int stages = a->pipeline.stages > 1 ? 2 : 1;
+    int at[AXIS_COUNT];
+    if (g.members == 1)
         return;
-    s->group[0] = rank_at(s, AXIS_PIPELINE, 0);
-    s->group[1] = rank_at(s, AXIS_PIPELINE, a->pipeline.stages - 1);
-    add_sum(s, PURPOSE_TIED, n, s->group[1] == s->rank, 2);
+    memcpy(at, a->at, sizeof at);
+    for (int i = 0; i < g.members; i++) {
+        at[AXIS_DATA] = s->config->parallel.zero ? i / stages : a->at[AXIS_DATA];
+        at[AXIS_PIPELINE] = g.stages[i % stages];
+        s->group[i] = grid_rank(a->degree, s->config->parallel.order, at);
+    }
+    add_sum(s, &allreduce_ring, PURPOSE_TIED, (size_t)g.copies * g.n, g.me, g.members);
 }
 
 static void add_loss(struct sender *s)
 {
     for (int r = 0; r < s->traffic->ranks; r++)
         s->group[r] = r;
-    add_sum(s, PURPOSE_LOSS, (size_t)s->plan.leaves, s->rank, s->traffic->ranks);
+    add_sum(s, &allreduce_doubling, PURPOSE_LOSS, (size_t)s->plan.leaves, s->rank, s->traffic->ranks);
 }
 
 /* ---- all of it ----------------------------------------------------------------------------------------------------------- */

@@ -62,25 +62,24 @@ static status split_mirrored(struct trainer *t)
     return worst;
 }
 
-/* The two stages that hold one tied matrix; where a rank holds both, or neither, it is alone. */
-static int tied_colour(const struct trainer *t)
+/* Replicas add up their own tied matrices, unless ZeRO has dealt out their gradients' sums. */
+static int tied_colour(const struct trainer *t, const struct tied_group *g)
 {
-    int held = 0;
-    for (int c = 0; c < t->plan.count; c++)
-        held += (t->plan.parts[c].tied.original >= 0) + (t->plan.parts[c].tied.copy >= 0);
-    return held == 1 ? t->plan.at[AXIS_DATA] * t->plan.degree[AXIS_TENSOR] + t->plan.at[AXIS_TENSOR] : MPI_UNDEFINED;
+    const int replica = t->config->parallel.zero ? 0 : t->plan.at[AXIS_DATA];
+    return g->members > 1 ? replica * t->plan.degree[AXIS_TENSOR] + t->plan.at[AXIS_TENSOR] : MPI_UNDEFINED;
 }
 
 static status open_groups(struct trainer *t)
 {
     const struct assignment *a = &t->plan;
+    const struct tied_group tied = assignment_tied(t->config, a);
     status s = open_fabric(t, GROUP_WORLD, t->grid.world);
     status worst = s;
     if (a->pipeline.stages > 1 || a->count > 1)
         worst = (s = open_fabric(t, GROUP_PIPELINE, t->grid.along[AXIS_PIPELINE])) > worst ? s : worst;
     if (a->degree[AXIS_TENSOR] > 1)
         worst = (s = open_fabric(t, GROUP_TENSOR, t->grid.along[AXIS_TENSOR])) > worst ? s : worst;
-    worst = (s = split_group(t, GROUP_TIED, tied_colour(t), a->at[AXIS_PIPELINE])) > worst ? s : worst;
+    worst = (s = split_group(t, GROUP_TIED, tied_colour(t, &tied), tied.me)) > worst ? s : worst;
     if (is_bidirectional(t))
         s = split_mirrored(t);
     else if (group_of(t, &a->parts[0]) == GROUP_DATA)

@@ -87,29 +87,34 @@ static void take_step(struct walk *walk, struct part *part, const struct stretch
                        gradient_state_floats(part->gradient), s->slice->decays, s->n);
 }
 
-/* Where a stretch is in the array of what waits: slice after slice, whatever the buckets, as another rank may have others. */
-static float *place(struct walk *walk, const struct part *part, const struct stretch *s, choose *chosen)
+/* Where a stretch is in the array of what waits: slice after slice in the model's order, whatever the buckets and chunks, as
+ * another rank may have others. */
+static float *place(struct walk *walk, const struct stretch *s, choose *chosen)
 {
-    const struct trainer *t = walk->trainer;
+    struct trainer *t = walk->trainer;
     float *at = t->waiting + s->at;
-    for (int c = 0; c < t->plan.count; c++)
-        for (int i = 0; i < t->plan.parts[c].net.params.count; i++) {
-            const struct slice *before = &t->plan.parts[c].net.params.slices[i];
-            if (&t->parts[c] == part && before == s->slice)
+    for (int c = 0; c < t->plan.count; c++) {
+        const struct part *before = update_part(t, c);
+        for (int i = 0; i < before->plan->net.params.count; i++) {
+            const struct slice *slice = &before->plan->net.params.slices[i];
+            if (slice == s->slice)
                 return at;
-            at += chosen(&t->parts[c], i) ? before->n : 0;
+            at += chosen(before, i) ? slice->n : 0;
         }
+    }
     return at;
 }
 
 static void pack(struct walk *walk, struct part *part, const struct stretch *s, choose *chosen)
 {
-    memcpy(place(walk, part, s, chosen), s->sum, s->n * sizeof *s->sum);
+    (void)part;
+    memcpy(place(walk, s, chosen), s->sum, s->n * sizeof *s->sum);
 }
 
 static void unpack(struct walk *walk, struct part *part, const struct stretch *s, choose *chosen)
 {
-    memcpy(s->sum, place(walk, part, s, chosen), s->n * sizeof *s->sum);
+    (void)part;
+    memcpy(s->sum, place(walk, s, chosen), s->n * sizeof *s->sum);
 }
 
 /* ---- what waits ---------------------------------------------------------------------------------------------------------- */
@@ -132,7 +137,7 @@ status update_plan(struct trainer *t)
         return status_fail(STATUS_FAILED, "no memory for %zu floats of gradients", most);
     if (!t->engines[GROUP_TIED])
         return STATUS_OK;
-    return engine_plan_sum(t->engines[GROUP_TIED], &allreduce_doubling, PURPOSE_TIED, t->waiting, tied, &t->tied_sum);
+    return engine_plan_sum(t->engines[GROUP_TIED], &allreduce_ring, PURPOSE_TIED, t->waiting, tied, &t->tied_sum);
 }
 
 void update_close(struct trainer *t)
@@ -140,22 +145,25 @@ void update_close(struct trainer *t)
     free(t->waiting);
 }
 
-/* The two copies' gradients: added to each other here, or by the two stages. Two numbers, so their order does not matter. */
+/* The gradients of a tied matrix's two copies: brought together, and added where both are here. Besides zeros two numbers are
+ * added, so their order does not matter. */
 static void add_tied(struct trainer *t, struct stopwatch *w)
 {
-    const size_t n = chosen_floats(t, is_tied);
+    const size_t all = chosen_floats(t, is_tied), n = assignment_tied(t->config, &t->plan).n;
     struct walk walk = { .trainer = t };
-    if (n == 0)
+    if (all == 0)
         return;
+    memset(t->waiting, 0, all * sizeof *t->waiting); /* with ZeRO this rank has pieces only */
     walk_all(&walk, is_tied, pack);
     if (t->tied_sum) {
         stopwatch_switch(w, PHASE_WAIT);
         engine_start(t->engines[GROUP_TIED], t->tied_sum);
         engine_wait(t->engines[GROUP_TIED], t->tied_sum);
         stopwatch_switch(w, PHASE_OPTIMIZER);
-    } else {
-        add(t->waiting, t->waiting + n / 2, n / 2);
-        memcpy(t->waiting + n / 2, t->waiting, n / 2 * sizeof *t->waiting);
+    }
+    if (all > n) {
+        add(t->waiting, t->waiting + n, n);
+        memcpy(t->waiting + n, t->waiting, n * sizeof *t->waiting);
     }
     walk_all(&walk, is_tied, unpack);
 }

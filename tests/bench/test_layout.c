@@ -172,22 +172,12 @@ static void zero_says_what_it_cannot_share(void **state)
 {
     (void)state;
     CHECK({ 4,
-            { "parallel.pipeline=2", "parallel.zero=1" },
-            "x.json: parallel.zero = 1 deals out the sums of gradients, but a tied matrix that is there twice, as with a pipeline, "
-            "needs "
-            "the whole of both (fits: model.tied = false, or parallel.zero = 0)",
-            { "model.tied=false", "parallel.zero=0" } },
-          { 4,
-            { "exchange.reduction=tree", "parallel.zero=3" },
-            "x.json: parallel.zero = 3 deals out the sums of gradients, but a tied matrix that is there twice, as with "
-            "exchange.reduction = \"tree\", needs the whole of both (fits: model.tied = false, or parallel.zero = 0)",
-            { "model.tied=false", "parallel.zero=0", "exchange.reduction=fast" } },
-          { 4,
-            { "parallel.pipeline=2", "model.tied=false", "parallel.zero=2" },
+            { "parallel.pipeline=2", "parallel.zero=2" },
             "x.json: parallel.zero = 2 would exchange each of the micro-batches that keep the 2 stages of a pipeline busy (fits: "
             "parallel.zero = 0 or 1)",
             { "parallel.zero=0", "parallel.zero=1", "parallel.pipeline=1" } },
-          RUNS(4, "parallel.zero=3"));
+          RUNS(4, "parallel.zero=3"), RUNS(4, "parallel.zero=1", "parallel.pipeline=2"),
+          RUNS(4, "parallel.zero=3", "exchange.reduction=tree"));
 }
 
 /* Published: Megatron splits attention by heads. */

@@ -93,7 +93,8 @@ static void zero_sends_as_predicted(void **state)
     CHECK("parallel.zero=1", "exchange.allreduce=halving");
     CHECK("parallel.zero=2", "batch.global=32");
     CHECK("parallel.zero=3", "batch.global=32", "exchange.allreduce=halving");
-    CHECK("parallel.zero=1", "parallel.pipeline=2", "model.tied=false");
+    CHECK("parallel.zero=1", "parallel.pipeline=2");
+    CHECK("parallel.zero=3", "exchange.reduction=tree", "batch.global=16", "batch.micro=2");
 }
 
 int main(int argc, char **argv)

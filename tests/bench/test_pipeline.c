@@ -94,6 +94,20 @@ static void models_and_optimizers_and_partitions_give_the_bits_of_one_rank(void 
     assert_on_all_ranks(same_bits(&r, &one));
 }
 
+/* The head is tied: its copies are on two stages, and with chimera on the same ones as the embedding's. */
+static void optimizer_state_can_be_dealt_to_the_replicas_of_a_stage(void **state)
+{
+    (void)state;
+    const struct trained one = TRAIN(texts[0], 1, BATCH, TREE, UNCHECKED);
+    const char *const members[] = { "parallel.schedule.name=1f1b", "parallel.schedule.name=chimera" };
+    for (int pipeline = 1; pipeline <= job.ranks; pipeline *= 2)
+        for (int i = 0; i < 1 + (pipeline > 1); i++) {
+            const struct trained r = TRAIN(texts[0], job.ranks, BATCH, TREE, UNCHECKED, "parallel.zero=1", members[i],
+                                           set_number(0, "parallel.pipeline", pipeline), "exchange.bucket_B=1000");
+            assert_on_all_ranks(same_bits(&r, &one));
+        }
+}
+
 static void fast_sums_train_like_one_rank_within_rounding(void **state)
 {
     (void)state;
@@ -231,6 +245,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(recomputing_on_the_last_stage_or_not_changes_no_bit),
         cmocka_unit_test(chunks_give_the_bits_of_one_rank),
         cmocka_unit_test(models_and_optimizers_and_partitions_give_the_bits_of_one_rank),
+        cmocka_unit_test(optimizer_state_can_be_dealt_to_the_replicas_of_a_stage),
         cmocka_unit_test(fast_sums_train_like_one_rank_within_rounding),
         cmocka_unit_test(boundaries_carry_what_the_formula_says),
         cmocka_unit_test(gradients_through_a_pipeline_are_difference_quotients),
