@@ -52,10 +52,18 @@ static void print_value(struct json *w, const struct config *c, const struct slo
     }
 }
 
+/* Of dmlplan, and of no concern to a run. */
+static bool is_plan(const char *path)
+{
+    return strncmp(path, "plan.", 5) == 0;
+}
+
 void config_write(const struct config *c, struct json *w)
 {
     json_begin(w, '{');
     for (struct slot s = { 0 }; slot_next(&s, c);) {
+        if (is_plan(s.path) && !config_was_given(c, s.path))
+            continue;
         json_key(w, s.path);
         print_value(w, c, &s);
     }
@@ -80,7 +88,7 @@ static int by_path(const void *a, const void *b)
 /* Whether a key changes what a run does. */
 static bool is_work(const char *path)
 {
-    return strcmp(path, "why") != 0 && strcmp(path, "name") != 0 && strncmp(path, "plan.", 5) != 0;
+    return strcmp(path, "why") != 0 && strcmp(path, "name") != 0 && !is_plan(path);
 }
 
 static void write_canonical(const struct config *c, FILE *out)
