@@ -2,7 +2,7 @@
 #ifndef DMLBENCH_BENCH_PASSES_H
 #define DMLBENCH_BENCH_PASSES_H
 
-#include "bench/train.h"
+#include "bench/trainer.h"
 
 /* What a list of tasks is run for. */
 struct work {

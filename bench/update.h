@@ -6,7 +6,7 @@
 #ifndef DMLBENCH_BENCH_UPDATE_H
 #define DMLBENCH_BENCH_UPDATE_H
 
-#include "bench/train.h"
+#include "bench/trainer.h"
 
 /* Local; room for what waits. If it failed, update_close is still due. */
 status update_plan(struct trainer *t);
