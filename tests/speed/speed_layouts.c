@@ -1,3 +1,4 @@
+/* ranks: 2 */
 /* What layouts gain: the step of a GPT 4 x 256 (8 heads, 128 symbols) on one rank against the same step on all ranks.
  *
  *   mpirun -np 2 speed_layouts [--json FILE]
