@@ -28,6 +28,7 @@ static double members(const struct run *run, enum purpose p)
     switch (p) {
     case PURPOSE_GRADIENT:
     case PURPOSE_PARAMETERS:
+    case PURPOSE_CHECK:
         return replicas_of_a_part(run);
     case PURPOSE_TENSOR:
         return degree[AXIS_TENSOR];
@@ -56,6 +57,7 @@ static void describe(const struct run *run, enum purpose p, struct comm_row *row
         [PURPOSE_TIED] = { "allreduce", allreduce_ring.member.name },
         [PURPOSE_TENSOR] = { c->parallel.sequence ? "reduce-scatter, allgather" : "allreduce", allreduce_ring.member.name },
         [PURPOSE_LOSS] = { "allreduce", allreduce_doubling.member.name },
+        [PURPOSE_CHECK] = { "allgather", plan.algorithm },
     };
     row->name = purpose_name(p);
     row->group = traffic_group(p);

@@ -87,8 +87,8 @@ static double sgemm_rate(struct run *r)
 /* What the steps sent, and not what was sent before to verify the gradients. */
 static void count_bytes(struct run *r)
 {
-    const struct ledger now = trainer_ledger(&r->trainer);
-    r->ledger = ledger_since(&now, &r->sent_before);
+    r->sent_after = trainer_ledger(&r->trainer);
+    r->ledger = ledger_since(&r->sent_after, &r->sent_before);
 }
 
 static double run_step(struct run *r, int64_t step)
@@ -151,8 +151,10 @@ static status compare_replicas(struct run *r)
 {
     const status s = verify_parameters(&r->trainer, &r->parameter_hash, &r->replicas_identical);
     r->compared = s == STATUS_OK;
-    if (r->audited) /* comparing may gather parameters, which the monitoring sees */
-        count_bytes(r);
+    if (r->audited) { /* comparing may gather parameters, which the monitoring sees */
+        const struct ledger now = trainer_ledger(&r->trainer), since = ledger_since(&now, &r->sent_after);
+        ledger_charge(&r->ledger, PURPOSE_CHECK, &since);
+    }
     return s;
 }
 

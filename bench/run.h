@@ -28,7 +28,7 @@ struct run {
     const char *unverified_why;
     double exchange_alone_s;    /* median; NaN: not measured */
     struct ledger ledger;       /* of the steps */
-    struct ledger sent_before;  /* them */
+    struct ledger sent_before, sent_after; /* all that was sent until then */
     struct usage before, after; /* the steps */
     uint64_t parameter_hash;
     bool replicas_identical, compared; /* compared: the end was reached */

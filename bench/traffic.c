@@ -262,6 +262,7 @@ const char *traffic_group(enum purpose p)
         [PURPOSE_ACTIVATION] = "pipeline", [PURPOSE_ACTIVATION_GRADIENT] = "pipeline",
         [PURPOSE_STAMP] = "pipeline",      [PURPOSE_TIED] = "pipeline",
         [PURPOSE_TENSOR] = "tensor",       [PURPOSE_LOSS] = "all",
+        [PURPOSE_CHECK] = "data",
     };
     return groups[p];
 }

@@ -287,16 +287,12 @@ static void claim(struct claims *c, const struct slice *s, int share, uint64_t h
         c->inverted[i] = ~hash;
 }
 
-static void claim_part(struct claims *c, struct trainer *t, struct part *part)
+static void claim_part(struct claims *c, const struct trainer *t, const struct part *part)
 {
-    struct stopwatch ignored;
     const struct params *p = &part->plan->net.params;
-    stopwatch_start(&ignored, t->clock, PHASE_WAIT);
     for (int i = 0; i < p->count; i++) {
-        const struct range r = { p->slices[i].at, p->slices[i].n };
-        gradient_hold(part->gradient, r, &ignored);
-        claim(c, &p->slices[i], t->plan.at[AXIS_TENSOR], XXH3_64bits(part->params + r.at, r.n * sizeof(float)));
-        gradient_release(part->gradient, r);
+        const struct slice *s = &p->slices[i];
+        claim(c, s, t->plan.at[AXIS_TENSOR], XXH3_64bits(part->params + s->at, s->n * sizeof(float)));
     }
 }
 
@@ -321,8 +317,10 @@ status verify_parameters(struct trainer *t, uint64_t *hash, bool *identical)
         status_agree(c.hash ? STATUS_OK : status_fail(STATUS_FAILED, "no memory to compare %zu slices", n), world.world);
     if (s == STATUS_OK) {
         c.inverted = c.hash + n;
+        hold_all(t, true);
         for (int i = 0; i < t->plan.count; i++)
             claim_part(&c, t, &t->parts[i]);
+        hold_all(t, false);
         job_most(&world, c.hash, 2 * n);
         *identical = true;
         for (size_t i = 0; i < n; i++)

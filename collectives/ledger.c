@@ -8,22 +8,31 @@ const char *purpose_name(enum purpose p)
         [PURPOSE_ACTIVATION] = "activation", [PURPOSE_ACTIVATION_GRADIENT] = "activation_gradient",
         [PURPOSE_STAMP] = "stamp",           [PURPOSE_TIED] = "tied_gradient",
         [PURPOSE_TENSOR] = "tensor",         [PURPOSE_LOSS] = "loss",
+        [PURPOSE_CHECK] = "check",
     };
     return names[p];
 }
 
+static void add_row(struct ledger_row *sum, const struct ledger_row *row)
+{
+    sum->calls += row->calls;
+    sum->messages += row->messages;
+    sum->logical_B += row->logical_B;
+    sum->wire_B_predicted += row->wire_B_predicted;
+    sum->wire_B_counted += row->wire_B_counted;
+    sum->unpredictable |= row->unpredictable;
+}
+
 void ledger_add(struct ledger *to, const struct ledger *from)
 {
-    for (int p = 0; p < PURPOSE_COUNT; p++) {
-        struct ledger_row *sum = &to->rows[p];
-        const struct ledger_row *row = &from->rows[p];
-        sum->calls += row->calls;
-        sum->messages += row->messages;
-        sum->logical_B += row->logical_B;
-        sum->wire_B_predicted += row->wire_B_predicted;
-        sum->wire_B_counted += row->wire_B_counted;
-        sum->unpredictable |= row->unpredictable;
-    }
+    for (int p = 0; p < PURPOSE_COUNT; p++)
+        add_row(&to->rows[p], &from->rows[p]);
+}
+
+void ledger_charge(struct ledger *to, enum purpose purpose, const struct ledger *from)
+{
+    for (int p = 0; p < PURPOSE_COUNT; p++)
+        add_row(&to->rows[purpose], &from->rows[p]);
 }
 
 struct ledger ledger_since(const struct ledger *now, const struct ledger *before)

@@ -14,6 +14,7 @@ enum purpose {
     PURPOSE_TIED,                /* gradients of a matrix that two stages share */
     PURPOSE_TENSOR,              /* inside split layers */
     PURPOSE_LOSS,
+    PURPOSE_CHECK, /* comparing parameters at the end, where that has to gather them */
     PURPOSE_COUNT
 };
 const char *purpose_name(enum purpose p); /* "gradient", "activation_gradient", ... */
@@ -35,5 +36,7 @@ struct ledger {
 void ledger_add(struct ledger *to, const struct ledger *from);
 /* What was added since `before`. */
 struct ledger ledger_since(const struct ledger *now, const struct ledger *before);
+/* All rows of `from`, whatever they were for, added to one row. */
+void ledger_charge(struct ledger *to, enum purpose purpose, const struct ledger *from);
 
 #endif
