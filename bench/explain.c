@@ -106,13 +106,10 @@ static status explain_rank(const struct view *v, int rank)
     TRY(s);
     const double columns[] = { f.parameters_B,  f.gradients_B, f.optimizer_B,   f.exchange_B,
                                f.activations_B, f.messages_B,  f.verification_B };
-    double all = 0;
     fprintf(v->out, "%7d %5d %5d %5d %6lld ..%5lld", rank, at[0], at[1], at[2], (long long)first, (long long)last);
-    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         fprintf(v->out, " %10.3f", 1e-6 * columns[i]);
-        all += columns[i];
-    }
-    fprintf(v->out, " %10.3f\n", 1e-6 * all);
+    fprintf(v->out, " %10.3f\n", 1e-6 * footprint_most_B(&f));
     return STATUS_OK;
 }
 
@@ -120,7 +117,7 @@ static status explain_ranks(const struct view *v)
 {
     fprintf(v->out, "\n%7s %5s %5s %5s %13s %10s %10s %10s %10s %10s %10s %10s %10s   MB, beside the program and the data\n",
             "rank", "data", "pipe", "tens", "micro-batches", "parameters", "gradients", "optimizer", "exchange", "activation",
-            "messages", "checking", "together");
+            "messages", "(checking)", "at most");
     for (int r = 0; r < v->ranks && r < ROWS_SHOWN; r++)
         TRY(explain_rank(v, r));
     if (v->ranks > ROWS_SHOWN)

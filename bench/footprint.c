@@ -31,6 +31,25 @@ status footprint_shape(const struct assignment *a, int part, struct gradient_sha
     return STATUS_OK;
 }
 
+/* All parameters (with ZeRO 3 beside the own ones), their gradients, and of the slices that this replica verifies the largest one's
+ * values and direction; slices are dealt to the replicas in the model's order (verify.c). */
+static double verification_B(const struct config *c, const struct assignment *a, const struct network *net,
+                             const struct gradient_plan *g)
+{
+    size_t largest = 0;
+    for (int i = 0; i < net->params.count; i++)
+        if ((net->params.slices[0].index + i) % a->degree[AXIS_DATA] == a->at[AXIS_DATA] && net->params.slices[i].n > largest)
+            largest = net->params.slices[i].n;
+    const double kept = c->parallel.zero == 3 ? (double)g->state_floats : 0;
+    return c->measure.verify ? 4 * (2 * (double)net->params.n + kept + 2 * (double)largest) : 0;
+}
+
+double footprint_most_B(const struct footprint *f)
+{
+    const double training_B = f->parameters_B + f->gradients_B + f->optimizer_B + f->exchange_B + f->activations_B + f->messages_B;
+    return training_B > f->verification_B ? training_B : f->verification_B;
+}
+
 static status add_part(const struct config *c, const struct assignment *a, int i, struct footprint *f)
 {
     const struct network *net = &a->parts[i].net;
@@ -47,7 +66,7 @@ static status add_part(const struct config *c, const struct assignment *a, int i
     f->gradients_sent_B += g.sent_B;
     f->parameters_sent_B += g.parameters_sent_B;
     f->activations_B += stash_B(a, &a->parts[i]);
-    f->verification_B += c->measure.verify ? 4.0 * (double)net->params.n : 0;
+    f->verification_B += verification_B(c, a, net, &g);
     return STATUS_OK;
 }
 

@@ -9,9 +9,13 @@ struct footprint {
     double parameters_B, gradients_B, optimizer_B, exchange_B; /* the last: codes and error feedback */
     double activations_B;                                      /* of the micro-batches in flight */
     double messages_B;                                         /* between stages */
-    double verification_B;                                     /* until the first step */
-    double gradients_sent_B, parameters_sent_B;                /* by this rank in a step, to the other replicas; NaN: unknown */
+    double verification_B; /* parameters and all else that is there while gradients are verified, before the first step; 0: they are
+                              not */
+    double gradients_sent_B, parameters_sent_B; /* by this rank in a step, to the other replicas; NaN: unknown */
 };
+
+/* The most that is there at a time: while training, or while verifying. */
+double footprint_most_B(const struct footprint *f);
 
 /* Local. Out of memory is the only failure. */
 status footprint_of(const struct config *c, const struct assignment *a, struct footprint *f);
