@@ -135,8 +135,10 @@ static status write_result(struct session *s)
 static void speak_last_words(void *session)
 {
     struct session *s = session;
-    if (!s->run.stepping || s->run.samples.steps == 0)
+    if (s->run.samples.steps == 0) {
+        fprintf(stderr, "dmlbench: interrupted before a step was done: there is no result\n");
         return;
+    }
     if (report_interrupted(&s->report, &s->run, s->file) == STATUS_OK && result_show(s->file) == STATUS_OK)
         s->spoken = true;
     if (s->spoken)
@@ -285,6 +287,8 @@ int main(int argc, char **argv)
         complain_together(argc, argv);
     } else {
         outcome = answer(&s.options, first_rank(), &answered);
+        if (outcome == STATUS_OK && answered)
+            outcome = options_printed();
         if (outcome != STATUS_OK)
             complain();
         else if (!answered)

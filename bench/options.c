@@ -1,6 +1,7 @@
 /* One walk over the words of the command line. */
 #include "bench/options.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,4 +49,13 @@ void options_print(const struct program_option *table)
         snprintf(left, sizeof left, "%s %s", table->name, table->value ? table->value : "");
         printf("  %-26s %s\n", left, table->help);
     }
+}
+
+status options_printed(void)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return STATUS_OK;
+    return status_fail(STATUS_FAILED, "what was to be printed could not be written (%s)",
+                       errno ? strerror(errno) : "an earlier error");
 }

@@ -22,5 +22,7 @@ struct program_option {
 /* Local. Accepts "--name value" and "--name=value"; table ends with a NULL name. */
 status options_parse(const char *program, const struct program_option *table, void *options, int argc, char **argv);
 void options_print(const struct program_option *table);
+/* Local. Whether everything printed has gone where it should: a full disk is a failure. */
+status options_printed(void);
 
 #endif

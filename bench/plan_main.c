@@ -90,7 +90,9 @@ static status run(struct options *o, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct options options = { .sets.items = calloc((size_t)argc, sizeof(char *)) };
-    const status outcome = options.sets.items ? run(&options, argc, argv) : status_fail(STATUS_FAILED, "no memory");
+    status outcome = options.sets.items ? run(&options, argc, argv) : status_fail(STATUS_FAILED, "no memory");
+    if (outcome == STATUS_OK)
+        outcome = options_printed();
     if (outcome != STATUS_OK)
         fprintf(stderr, "dmlplan: %s\n", status_message());
     free(options.sets.items);

@@ -258,6 +258,9 @@ static void fill_warnings(struct report *r, const struct run *run)
     if (out->platform.oversubscribed && !job_is_simulated())
         warn(r, "%g ranks share each core: times say little about %d separate processors", out->platform.ranks_per_core,
              run->job->ranks);
+    if (out->platform.oversubscribed && c->parallel.pipeline > 1 && !compute_find(c->compute.name)->forward_s)
+        warn(r,
+             "stages that share cores lend each other what they idle: with compute.name sleep the measured bubble is a pipeline's");
     if (out->samples.measured_steps < 6)
         warn(r, "%g measured steps are too few for an interval of the median (6 or more)", out->samples.measured_steps);
     if (out->metrics.mfu_frac.value > 1)

@@ -32,7 +32,6 @@ struct run {
     struct usage before, after; /* the steps */
     uint64_t parameter_hash;
     bool replicas_identical, compared; /* compared: the end was reached */
-    atomic_bool stepping;              /* the set-up is done, and samples are being taken */
 };
 
 /* Collective. Runs everything. STATUS_OK, STATUS_CHECK (a check failed) or STATUS_FAILED (a loss that is not finite): what was

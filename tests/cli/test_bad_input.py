@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from program import BUILD, DMLBENCH, TINY, InFolder
+from program import BUILD, DMLBENCH, TINY, InFolder, built
 
 
 class BadInput(InFolder):
@@ -174,6 +174,23 @@ class BadInput(InFolder):
         self.assertEqual(running.returncode, 0, said)
         self.assertIn("taken back", said)
         self.assertEqual([json.loads(path.read_text())["run"]["status"] for path in self.results()], ["ok"])
+
+    def test_a_job_interrupted_in_its_first_step_says_that_there_is_no_result(self):
+        running = subprocess.Popen(["mpirun", "-q", "-np", "2", f"{BUILD}/dmlbench", "--config", "tiny.json", "--quiet", "--set",
+                                    "measure.verify=false", "--set", '''compute={"name": "sleep", "forward_s": 20}'''], cwd=self.folder,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(3)
+        running.send_signal(signal.SIGINT)
+        said = running.communicate(timeout=30)[1]
+        self.assertNotEqual(running.returncode, 0)
+        self.assertIn("dmlbench: interrupted before a step was done", said)
+        self.assertEqual(self.results(), [])
+
+    def test_what_cannot_be_printed_is_a_failure(self):
+        for program, arguments in ((DMLBENCH, "--keys"), (built("dmlplan"), "--set plan.stages=2 --set plan.micro_batches=3")):
+            done = self.command(f"sh -c '{program} {arguments} > /dev/full'")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("could not be written", done.stderr)
 
     def test_an_interrupted_job_keeps_what_was_measured(self):
         running, ranks = self.start_long_run()

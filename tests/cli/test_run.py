@@ -104,6 +104,19 @@ class Run(InFolder):
                 if ranks == 4 and way == "exchange.allreduce=ring":  # 10 steps; the loss is 24 floats by doubling
                     self.assertEqual(total["wire_B_counted"], 10 * 4 * (2 * 3 * result["model"]["parameters_count"] + 4 * 2 * 24))
 
+    def test_an_audit_of_any_layout_closes_and_tells_checking_from_training(self):
+        layouts = ["parallel.pipeline=2", "parallel.tensor=2 --set parallel.sequence=true", "parallel.pipeline=2 --set parallel.tensor=2",
+                   "parallel.pipeline=4 --set parallel.schedule.name=chimera --set parallel.data=1", "parallel.zero=1", "parallel.zero=3"]
+        for layout in layouts:
+            with self.subTest(layout=layout):
+                audited = self.run_ok(f"--config tiny.json --set model.layers=4 --audit --set {layout}", 4)
+                plain = self.run_ok(f"--config tiny.json --set model.layers=4 --set {layout}", 4)
+                total = audited["comm_total"]
+                self.assertEqual(total["wire_B_predicted"], total["wire_B_counted"])
+                self.assertEqual(total["wire_B_measured"], total["wire_B_counted"])
+                rows = [{c["name"]: c["wire_B_counted"] for c in r["comm"] if c["name"] != "check"} for r in (audited, plain)]
+                self.assertEqual(rows[0], rows[1])
+
     def test_explain_predicts_the_bytes_that_the_run_counts_and_runs_nothing(self):
         layouts = ["exchange.allreduce=halving", "exchange.reduction=tree", "parallel.zero=3", "parallel.pipeline=2",
                    "parallel.pipeline=2 --set parallel.schedule.name=chimera --set batch.global=45 --set batch.micro=4",
