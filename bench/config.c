@@ -354,6 +354,10 @@ static status fill_config(const struct reader *r, const char *folder)
 {
     if (!cJSON_IsObject(r->tree))
         return status_fail(STATUS_USAGE, "%s: must be one JSON object, {...}", r->origin);
+    const cJSON *schema = tree_find(r->tree, "schema");
+    if (cJSON_IsString(schema) && !strcmp(schema->valuestring, "dmlbench.result"))
+        return status_fail(STATUS_USAGE,
+                           "%s: this is a result; the config of its run is what stands there under the key \"config\"", r->origin);
     TRY(keep_text(r->c, r->origin, &r->c->origin));
     TRY(keep_text(r->c, folder ? folder : ".", &r->c->folder));
     TRY(fill_all(r));

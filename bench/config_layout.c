@@ -1,8 +1,8 @@
 /* Rules about the layout: whether data x pipeline x tensor makes the ranks, and whether model, batch and schedule can be dealt to
  * them.
  *
- * A layout that does not make the ranks is answered with the nearest ones that do and that keep all the other rules: the distance
- * of two layouts is the sum over the degrees of |log2(a / b)|.
+ * A layout that does not make the ranks, or that the model cannot be split for, is answered with the nearest ones that keep all the
+ * rules: the distance of two layouts is the sum over the degrees of |log2(a / b)|.
  */
 #include <math.h>
 #include <stdio.h>
@@ -55,10 +55,19 @@ static double distance(struct degrees asked, struct degrees d)
     return sum;
 }
 
+static const char *split_refused(const struct config *c)
+{
+    const struct model *m = model_find(c->model.name);
+    return m->refuses_shard ? m->refuses_shard(c->model.options, (int)c->parallel.tensor, c->parallel.sequence) : NULL;
+}
+
+/* Asked first whether the model can be split: that rule itself asks for layouts. */
 static bool keeps_the_other_rules(const struct config *c, struct degrees d, int ranks)
 {
     struct config trial = *c;
     set_degrees(&trial, d);
+    if (split_refused(&trial))
+        return false;
     for (int i = 1; layout_rules[i]; i++)
         if (layout_rules[i](&trial, ranks) != STATUS_OK)
             return false;
@@ -77,7 +86,7 @@ static int offer(struct degrees asked, struct degrees d, struct degrees *best, i
     return count < LAYOUTS_SHOWN ? count + 1 : count;
 }
 
-/* "2 x 4 x 1, 1 x 4 x 2, ": the nearest layouts of this many ranks. */
+/* "2 x 4 x 1, 1 x 4 x 2": the nearest layouts of this many ranks. */
 static void list_layouts(const struct config *c, int ranks, char *text, size_t room)
 {
     struct degrees best[LAYOUTS_SHOWN];
@@ -91,8 +100,8 @@ static void list_layouts(const struct config *c, int ranks, char *text, size_t r
     text[0] = 0;
     for (int i = 0; i < count; i++) {
         const size_t used = strlen(text);
-        snprintf(text + used, room - used, "%lld x %lld x %lld, ", (long long)best[i].data, (long long)best[i].pipeline,
-                 (long long)best[i].tensor);
+        snprintf(text + used, room - used, "%s%lld x %lld x %lld", i ? ", " : "", (long long)best[i].data,
+                 (long long)best[i].pipeline, (long long)best[i].tensor);
     }
 }
 
@@ -102,31 +111,61 @@ static const char *degree_text(int64_t degree, char text[24])
     return text;
 }
 
+static int count_autos(struct degrees d)
+{
+    return !d.data + !d.pipeline + !d.tensor;
+}
+
+static bool makes(struct degrees d, int64_t ranks)
+{
+    return count_autos(d) ? ranks % product(d) == 0 : ranks == product(d);
+}
+
+static struct degrees filled(struct degrees d, int64_t ranks)
+{
+    const int64_t rest = ranks / product(d);
+    return (struct degrees){ d.data ? d.data : rest, d.pipeline ? d.pipeline : rest, d.tensor ? d.tensor : rest };
+}
+
+/* The number of ranks nearest to `ranks` with which the layout as asked for keeps all rules; 0: none. */
+static int64_t other_ranks(const struct config *c, int ranks)
+{
+    const struct degrees d = degrees_of(c);
+    const int64_t farthest = ranks + product(d);
+    for (int64_t i = 1; i < farthest; i++)
+        for (int sign = 1; sign >= -1; sign -= 2) {
+            const int64_t n = ranks + sign * i;
+            if (n > 0 && makes(d, n) && keeps_the_other_rules(c, filled(d, n), (int)n))
+                return n;
+        }
+    return 0;
+}
+
 static status refuse_degrees(const struct config *c, int ranks)
 {
-    char fits[256], data[24], pipeline[24], tensor[24];
+    char fits[256], other[64] = "", data[24], pipeline[24], tensor[24];
     const struct degrees d = degrees_of(c);
+    const int64_t n = other_ranks(c, ranks);
     list_layouts(c, ranks, fits, sizeof fits);
-    return status_fail(STATUS_USAGE,
-                       "%s: parallel.data x parallel.pipeline x parallel.tensor = %s x %s x %s does not make %d rank%s (fits: %sor "
-                       "another number of ranks: %lld)",
-                       c->origin, degree_text(d.data, data), degree_text(d.pipeline, pipeline), degree_text(d.tensor, tensor),
-                       ranks, ranks == 1 ? "" : "s", fits, (long long)product(d));
+    if (n)
+        snprintf(other, sizeof other, "%sanother number of ranks: %lld", *fits ? ", or " : "", (long long)n);
+    return status_fail(
+        STATUS_USAGE, "%s: parallel.data x parallel.pipeline x parallel.tensor = %s x %s x %s does not make %d rank%s (fits: %s%s)",
+        c->origin, degree_text(d.data, data), degree_text(d.pipeline, pipeline), degree_text(d.tensor, tensor), ranks,
+        ranks == 1 ? "" : "s", *fits || n ? fits : "no layout, as the other keys are", other);
 }
 
 static status degrees_make_the_ranks(struct config *c, int ranks)
 {
-    struct degrees d = degrees_of(c);
-    const int autos = !d.data + !d.pipeline + !d.tensor;
-    if (autos > 1)
+    const struct degrees d = degrees_of(c);
+    if (count_autos(d) > 1)
         return status_fail(STATUS_USAGE,
                            "%s: more than one of parallel.data, parallel.pipeline and parallel.tensor is \"auto\", which is what "
                            "parallel.data is by default (fits: numbers for all but one)",
                            c->origin);
-    if (ranks % product(d) || (!autos && product(d) != ranks))
+    if (!makes(d, ranks))
         return refuse_degrees(c, ranks);
-    const int64_t rest = ranks / product(d);
-    set_degrees(c, (struct degrees){ d.data ? d.data : rest, d.pipeline ? d.pipeline : rest, d.tensor ? d.tensor : rest });
+    set_degrees(c, filled(d, ranks));
     return STATUS_OK;
 }
 
@@ -150,17 +189,15 @@ static status every_route_has_a_micro_batch(struct config *c, int ranks)
     const int64_t global = c->batch.global, leaves = batch_leaves(c), routes = routes_of(c), wanted = routes * c->parallel.data;
     if (leaves >= wanted)
         return STATUS_OK;
-    char micro[64] = "", data[64] = "";
+    char micro[64] = "";
     if (global >= wanted)
         snprintf(micro, sizeof micro, ", batch.micro = %lld", (long long)((global - 1) / (wanted - 1)));
-    if (leaves >= routes)
-        snprintf(data, sizeof data, ", parallel.data = %lld", (long long)(leaves / routes));
     return status_fail(
         STATUS_USAGE,
         "%s: batch.global = %lld in micro-batches of batch.micro = %lld makes %lld, which is less than one for each of "
-        "parallel.data = %lld replicas%s (fits: batch.global = %lld%s%s)",
+        "parallel.data = %lld replicas%s (fits: batch.global = %lld%s)",
         c->origin, (long long)global, (long long)c->batch.micro, (long long)leaves, (long long)c->parallel.data,
-        routes > 1 ? " and directions" : "", (long long)((wanted - 1) * c->batch.micro + 1), micro, data);
+        routes > 1 ? " and directions" : "", (long long)((wanted - 1) * c->batch.micro + 1), micro);
 }
 
 /* ---- pipeline ------------------------------------------------------------------------------------------------------------ */
@@ -212,8 +249,8 @@ static status schedule_suits_every_replica(struct config *c, int ranks)
     const int last = (int)c->parallel.data - 1;
     for (int replica = 0; replica <= last; replica += last ? last : 1) {
         const struct pipeline p = pipeline_of(c, replica);
-        const char *why = pipeline_refuses(&p);
-        if (why)
+        char why[PIPELINE_MISFIT_BYTES];
+        if (pipeline_misfit(&p, "batch.global", c->parallel.data * c->batch.micro, why))
             return status_fail(STATUS_USAGE, "%s: parallel.schedule.name = \"%s\" with parallel.pipeline = %d: %s", c->origin,
                                p.schedule->member.name, p.stages, why);
     }
@@ -224,10 +261,14 @@ static status schedule_suits_every_replica(struct config *c, int ranks)
 
 static status model_can_be_split(struct config *c, int ranks)
 {
-    (void)ranks;
-    const struct model *m = model_find(c->model.name);
-    const char *why = m->refuses_shard ? m->refuses_shard(c->model.options, (int)c->parallel.tensor, c->parallel.sequence) : NULL;
-    return why ? status_fail(STATUS_USAGE, "%s: %s", c->origin, why) : STATUS_OK;
+    const char *refused = split_refused(c);
+    char why[256], fits[256];
+    if (!refused)
+        return STATUS_OK;
+    snprintf(why, sizeof why, "%s", refused); /* asking about others overwrites it */
+    list_layouts(c, ranks, fits, sizeof fits);
+    return status_fail(STATUS_USAGE, *fits ? "%s: %s (fits: parallel.data x parallel.pipeline x parallel.tensor = %s)" : "%s: %s%s",
+                       c->origin, why, fits);
 }
 
 static status sequence_needs_tensor(struct config *c, int ranks)

@@ -40,7 +40,7 @@ static status model_is_possible(struct config *c, int ranks)
 {
     (void)ranks;
     const struct model *m = model_find(c->model.name);
-    const char *why = m->refuses ? m->refuses(c->model.options) : NULL;
+    const char *why = m->refuses ? m->refuses(c->model.options, (int)(c->parallel.tensor ? c->parallel.tensor : 1)) : NULL;
     return why ? refuse(c, why) : STATUS_OK;
 }
 
@@ -62,9 +62,11 @@ static status feedback_needs_a_loss(struct config *c, int ranks)
     const struct compressor *k = compressor_find(c->exchange.compressor.name);
     if (!c->exchange.error_feedback || !(k->traits & COMPRESSOR_LOSSLESS))
         return STATUS_OK;
-    return status_fail(STATUS_USAGE,
-                       "%s: exchange.error_feedback = true, but exchange.compressor \"%s\" loses nothing to feed back", c->origin,
-                       k->member.name);
+    return status_fail(
+        STATUS_USAGE,
+        "%s: exchange.error_feedback = true, but exchange.compressor.name = \"%s\" loses nothing to feed back (fits: "
+        "exchange.error_feedback = false, or a compressor that loses, such as \"topk\")",
+        c->origin, k->member.name);
 }
 
 static status tree_needs_plain_sums(struct config *c, int ranks)

@@ -40,16 +40,18 @@ static const char *algorithm_refuses(const struct config *c, char *why, size_t r
 
 static const char *leaves_refuse(const struct config *c, int replicas, int64_t leaves, char *why, size_t room)
 {
-    if (leaves % replicas)
-        snprintf(why, room,
-                 "parallel.zero = %lld exchanges every micro-batch, and %lld of them are not shared equally by %d "
-                 "replicas (fits: a multiple of %d)",
-                 (long long)c->parallel.zero, (long long)leaves, replicas, replicas);
-    else if (way_of(c) == ORDERED && (replicas & (replicas - 1)))
+    if (way_of(c) == ORDERED && (replicas & (replicas - 1)))
         snprintf(why, room,
                  "parallel.zero = %lld with exchange.reduction = \"tree\" adds the replicas' micro-batches as one node of "
-                 "the tree, which %d replicas do not make (fits: a power of two)",
+                 "the tree, which parallel.data = %d replicas do not make (fits: a power of two there, or exchange.reduction = "
+                 "\"fast\")",
                  (long long)c->parallel.zero, replicas);
+    else if (leaves % replicas)
+        snprintf(why, room,
+                 "parallel.zero = %lld exchanges every micro-batch, and %lld of batch.micro = %lld samples are not shared equally "
+                 "by parallel.data = %d replicas (fits: batch.global = %lld)",
+                 (long long)c->parallel.zero, (long long)leaves, (long long)c->batch.micro, replicas,
+                 (long long)((leaves / replicas + 1) * replicas * c->batch.micro));
     else
         return NULL;
     return why;

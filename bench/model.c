@@ -29,11 +29,8 @@ const char *shard_refuses(const struct shard_limit *limits, int count, int tenso
     const struct shard_limit *broken = first_broken(limits, count, tensor);
     if (!broken)
         return NULL;
-    int fits = tensor - 1;
-    while (first_broken(limits, count, fits))
-        fits--;
-    snprintf(why, sizeof why, "%s = %lld cannot be shared%s by parallel.tensor = %d ranks (fits: parallel.tensor = %d)",
-             broken->key, (long long)broken->value, broken->equally ? " equally" : "", tensor, fits);
+    snprintf(why, sizeof why, "%s = %lld cannot be shared%s by parallel.tensor = %d ranks", broken->key, (long long)broken->value,
+             broken->equally ? " equally" : "", tensor);
     return why;
 }
 

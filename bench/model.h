@@ -82,9 +82,10 @@ struct network {
 
 struct model {
     struct member member;
-    /* NULL, or why these options do not make a model, a part of a sentence; valid until the next call. OPTIONAL. */
-    const char *(*refuses)(const void *options);
-    /* NULL, or why its layers cannot be split over so many tensor ranks: likewise. */
+    /* NULL, or why these options do not make a model, a part of a sentence; valid until the next call. What it says would fit can
+     * be split over so many tensor ranks. OPTIONAL. */
+    const char *(*refuses)(const void *options, int tensor);
+    /* NULL, or why its layers cannot be split over so many tensor ranks: likewise, but no other number. */
     const char *(*refuses_shard)(const void *options, int tensor, bool sequence);
     /* What one sample must look like. */
     struct sample_shape (*shape)(const void *options);
@@ -93,7 +94,7 @@ struct model {
 };
 
 /* For the members' refuses_shard: what tensor ranks must be able to share, equally or one each at least. NULL, or why so many
- * cannot, and how many can: a part of a sentence; valid until the next call. */
+ * cannot: a part of a sentence; valid until the next call. */
 struct shard_limit {
     const char *key;
     int64_t value;

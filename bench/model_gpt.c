@@ -305,14 +305,21 @@ static const struct layer_kind embedding_kind = { embedding_layer_forward, embed
 static const struct layer_kind block_kind = { block_forward, block_input_grad, block_weight_grad };
 static const struct layer_kind head_kind = { head_forward, head_input_grad, head_weight_grad };
 
-static const char *gpt_refuses(const void *options)
+static int64_t next_multiple(int64_t x, int64_t of)
 {
-    static char why[128];
+    return (x + of - 1) / of * of;
+}
+
+static const char *gpt_refuses(const void *options, int tensor)
+{
+    static char why[160];
     const struct gpt_options *o = options;
+    const int64_t heads = next_multiple(o->heads, tensor);
     if (o->hidden % o->heads == 0)
         return NULL;
-    snprintf(why, sizeof why, "model.hidden = %lld is not a multiple of model.heads = %lld (fits: model.hidden = %lld)",
-             (long long)o->hidden, (long long)o->heads, (long long)((o->hidden / o->heads + 1) * o->heads));
+    snprintf(why, sizeof why,
+             "model.hidden = %lld is not a multiple of model.heads = %lld (fits: model.hidden = %lld with model.heads = %lld)",
+             (long long)o->hidden, (long long)o->heads, (long long)next_multiple(o->hidden, heads), (long long)heads);
     return why;
 }
 

@@ -17,6 +17,9 @@ static status check_count(const struct config *c, const char *what, int64_t coun
 static status count_stages(const struct config *c, int *stages)
 {
     const int64_t count = c->plan.stages ? c->plan.stages : c->parallel.pipeline;
+    if (c->plan.stages == 0 && !config_was_given(c, "parallel.pipeline"))
+        return status_fail(STATUS_USAGE, "%s: neither plan.stages nor parallel.pipeline is given (fits: plan.stages = 4, say)",
+                           c->origin);
     if (count == 0)
         return status_fail(STATUS_USAGE,
                            "%s: parallel.pipeline = \"auto\" needs the ranks of a run (fits: a number there, or plan.stages)",
@@ -26,7 +29,7 @@ static status count_stages(const struct config *c, int *stages)
     return STATUS_OK;
 }
 
-/* Replicas may differ by one micro-batch; the longest is played. */
+/* Replicas may differ by one micro-batch; the largest is played. */
 static status count_micro_batches(const struct config *c, int *micro_batches)
 {
     const int64_t replicas = c->parallel.data;
@@ -55,8 +58,8 @@ static status make_pipeline(const struct config *c, struct pipeline *p)
     *p = pipeline_make(schedule->name, schedule->options, stages, micro_batches,
                        first_set(c->plan.recompute, own ? SETTING_AUTO : c->parallel.recompute),
                        first_set(c->plan.recompute_last_stage, own ? SETTING_AUTO : c->parallel.recompute_last_stage));
-    const char *why = pipeline_refuses(p);
-    if (why)
+    char why[PIPELINE_MISFIT_BYTES];
+    if (pipeline_misfit(p, "plan.micro_batches", 1, why))
         return status_fail(STATUS_USAGE, "%s: %s.schedule.name = \"%s\": %s", c->origin, own ? "plan" : "parallel", schedule->name,
                            why);
     return STATUS_OK;
@@ -81,6 +84,7 @@ status plan_make(struct plan *plan, const struct config *c)
                                       .recompute_waits = c->plan.recompute_waits } };
     struct pipeline *p = &plan->input.pipeline;
     TRY(make_pipeline(c, p));
+    plan->uneven = c->plan.micro_batches == 0 && batch_leaves(c) % c->parallel.data != 0;
     plan->times = malloc((size_t)p->stages * sizeof *plan->times);
     if (!plan->times)
         return status_fail(STATUS_FAILED, "no memory for %d stages", p->stages);

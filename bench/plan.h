@@ -14,6 +14,7 @@
 struct plan {
     struct playback_input input; /* points into the config */
     struct stage_times *times;
+    bool uneven; /* of the run's replicas some have a micro-batch less */
     struct playback playback;
 };
 
@@ -24,7 +25,7 @@ void plan_free(struct plan *plan);
 void plan_print(const struct plan *plan, FILE *out);      /* a table for people */
 void plan_print_json(const struct plan *plan, FILE *out); /* one object */
 /* One row a stage, `columns` wide: F forward, R recompute, B backward or input gradient, W weight gradient, with the micro-batch's
- * number where there is room. */
+ * number if there is room for all of them; + where tasks share a column. */
 void plan_draw(const struct plan *plan, int columns, FILE *out);
 
 #endif

@@ -28,21 +28,22 @@ static double value(const struct played_stage *stage, int column)
 
 /* ---- a table ------------------------------------------------------------------------------------------------------------- */
 
-static void print_heading(const struct pipeline *p, FILE *out)
+static void print_heading(const struct plan *plan, FILE *out)
 {
+    const struct pipeline *p = &plan->input.pipeline;
     fprintf(out, "%s: %d stage%s", p->schedule->member.name, p->stages, p->stages == 1 ? "" : "s");
     if (pipeline_chunks(p) > 1)
         fprintf(out, " x %d chunks", pipeline_chunks(p));
     fprintf(out, " x %d micro-batch%s", p->micro_batches, p->micro_batches == 1 ? "" : "es");
     if (p->recompute)
         fprintf(out, ", recompute%s", p->recompute_last ? "" : " but not on the last stage");
-    fprintf(out, "\n");
+    fprintf(out, plan->uneven ? " (of the largest replica; some have one less)\n" : "\n");
 }
 
 void plan_print(const struct plan *plan, FILE *out)
 {
     const struct playback *b = &plan->playback;
-    print_heading(&plan->input.pipeline, out);
+    print_heading(plan, out);
     fprintf(out, "  makespan  %.6g s, the longest stage from its first to its last task %.6g s\n", b->makespan_s, b->span_s);
     fprintf(out, "  bubble    %.4f of the time, %.4f of the work\n\n", b->bubble_frac, b->bubble_ratio);
     fprintf(out, "  %38s%s\n  stage", "", "idle seconds by cause");
@@ -104,40 +105,89 @@ void plan_print_json(const struct plan *plan, FILE *out)
 
 /* ---- a drawing ----------------------------------------------------------------------------------------------------------- */
 
-/* "F3-" into the columns of a task, as much of it as there is room for, and a blank behind it; chunks after the first in small
- * letters. */
-static void draw_task(const struct played_task *t, double columns_per_s, char *row)
+enum { LABEL_BYTES = 16, BESIDE = 6 /* columns of the stage's number */ };
+
+struct drawing {
+    double columns_per_s;
+    int width;
+    bool numbered, crowded; /* every label has room; some task has not even a column */
+};
+
+/* Chunks after the first in small letters. */
+static int make_label(const struct task *t, bool numbered, char label[LABEL_BYTES])
 {
     static const char letters[2][6] = { "FRBBW", "frbbw" };
-    char label[16];
-    const int from = (int)(t->start_s * columns_per_s + 0.5), to = (int)(t->end_s * columns_per_s + 0.5);
-    const int length = snprintf(label, sizeof label, "%c%d", letters[t->task.chunk > 0][t->task.kind], t->task.micro);
-    const int room = to - from > length ? to - from - 1 : to - from;
-    for (int i = 0; i < room; i++)
-        row[from + i] = i < length ? label[i] : '-';
-    if (to - from > length)
-        row[to - 1] = ' ';
-    else if (to - from < length && to > from)
-        row[from] = label[0];
+    const char letter = letters[t->chunk > 0][t->kind];
+    return numbered ? snprintf(label, LABEL_BYTES, "%c%d", letter, t->micro) : snprintf(label, LABEL_BYTES, "%c", letter);
+}
+
+static int column_at(const struct drawing *d, double time_s)
+{
+    return (int)(time_s * d->columns_per_s + 0.5);
+}
+
+static int columns_of(const struct drawing *d, const struct played_task *t)
+{
+    return column_at(d, t->end_s) - column_at(d, t->start_s);
+}
+
+static struct drawing plan_drawing(const struct playback *b, int width)
+{
+    struct drawing d = { width / b->makespan_s, width, true, false };
+    char label[LABEL_BYTES];
+    for (int s = 0; s < b->stage_count; s++)
+        for (int i = 0; i < b->stages[s].count; i++) {
+            const struct played_task *t = &b->stages[s].tasks[i];
+            if (t->end_s > t->start_s) {
+                d.numbered = d.numbered && columns_of(&d, t) >= make_label(&t->task, true, label);
+                d.crowded = d.crowded || columns_of(&d, t) == 0;
+            }
+        }
+    return d;
+}
+
+/* "F3-" into the columns of a task, and a blank behind it where there is room; "+" where it has no column of its own. */
+static void draw_task(const struct drawing *d, const struct played_task *t, char *row)
+{
+    char label[LABEL_BYTES];
+    const int from = column_at(d, t->start_s), columns = columns_of(d, t), length = make_label(&t->task, d->numbered, label);
+    for (int i = 0; i < columns; i++)
+        if (row[from + i] != '+')
+            row[from + i] = i < length ? label[i] : i < columns - 1 ? '-' : ' ';
+    if (columns == 0 && t->end_s > t->start_s)
+        row[from < d->width ? from : from - 1] = '+';
+}
+
+static void print_legend(const struct drawing *d, const struct plan *plan, FILE *out)
+{
+    fprintf(out, "      F forward, R recompute, B backward, W weight gradient%s, . idle; %.6g s, bubble %.4f\n",
+            pipeline_chunks(&plan->input.pipeline) > 1 ? ", small letters: further chunks" : "", plan->playback.makespan_s,
+            plan->playback.bubble_frac);
+    if (d->crowded)
+        fprintf(out, "      + several tasks: a wider terminal, or fewer micro-batches, would show them\n");
+    else if (!d->numbered)
+        fprintf(out, "      no room for the micro-batches' numbers: a wider terminal, or fewer of them, would show them\n");
 }
 
 void plan_draw(const struct plan *plan, int columns, FILE *out)
 {
     const struct playback *b = &plan->playback;
-    const int width = columns - 6; /* beside the stage's number */
-    const double columns_per_s = b->makespan_s > 0 ? width / b->makespan_s : 0;
-    char *row = malloc((size_t)width + 1);
+    print_heading(plan, out);
+    if (!(b->makespan_s > 0)) {
+        fprintf(out, "      all times are 0: there is nothing to draw (plan.forward_s, plan.backward_s)\n");
+        return;
+    }
+    const struct drawing d = plan_drawing(b, columns - BESIDE);
+    char *row = malloc((size_t)d.width + 1);
     if (!row)
         return;
-    print_heading(&plan->input.pipeline, out);
+    row[d.width] = 0;
     for (int s = 0; s < b->stage_count; s++) {
-        memset(row, '.', (size_t)width);
-        row[width] = 0;
+        memset(row, '.', (size_t)d.width);
         for (int i = 0; i < b->stages[s].count; i++)
-            draw_task(&b->stages[s].tasks[i], columns_per_s, row);
+            draw_task(&d, &b->stages[s].tasks[i], row);
         fprintf(out, "%5d %s\n", s, row);
     }
-    fprintf(out, "      F forward, R recompute, B backward, W weight gradient%s, . idle; %.6g s, bubble %.4f\n",
-            pipeline_chunks(&plan->input.pipeline) > 1 ? ", small letters: further chunks" : "", b->makespan_s, b->bubble_frac);
+    print_legend(&d, plan, out);
     free(row);
 }

@@ -3,6 +3,7 @@
  */
 #include "bench/schedule.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,8 +35,34 @@ struct pipeline pipeline_make(const char *schedule, const void *options, int sta
 const char *pipeline_refuses(const struct pipeline *p)
 {
     if (p->recompute_last && !p->recompute)
-        return "the last stage recomputes only if the others do (fits: recompute true, or neither)";
+        return "recompute_last_stage = true, but the last stage recomputes only if the others do (fits: recompute = true, or "
+               "recompute_last_stage = false)";
     return p->schedule->refuses ? p->schedule->refuses(p) : NULL;
+}
+
+static int nearest_fit(struct pipeline p, int step)
+{
+    for (int i = 0; i < p.stages; i++) {
+        p.micro_batches += step;
+        if (p.micro_batches > 0 && !pipeline_refuses(&p))
+            return p.micro_batches;
+    }
+    return 0;
+}
+
+const char *pipeline_misfit(const struct pipeline *p, const char *key, int64_t unit, char text[PIPELINE_MISFIT_BYTES])
+{
+    const char *why = pipeline_refuses(p);
+    if (!why)
+        return NULL;
+    const int used = snprintf(text, PIPELINE_MISFIT_BYTES, "%s", why); /* asking again overwrites it */
+    const int64_t below = nearest_fit(*p, -1) * unit, above = nearest_fit(*p, 1) * unit;
+    if (below && above)
+        snprintf(text + used, (size_t)(PIPELINE_MISFIT_BYTES - used), " (fits: %s = %lld or %lld)", key, (long long)below,
+                 (long long)above);
+    else if (above)
+        snprintf(text + used, (size_t)(PIPELINE_MISFIT_BYTES - used), " (fits: %s = %lld)", key, (long long)above);
+    return text;
 }
 
 /* ---- places -------------------------------------------------------------------------------------------------------------- */

@@ -54,7 +54,8 @@ struct schedule {
     bool recomputes, recomputes_last;      /* what its source does */
     int (*chunks)(const void *options);    /* OPTIONAL: NULL is 1; a bidirectional one has 2 */
     bool (*reorders)(const void *options); /* whether forwards may overtake recomputations at run time; OPTIONAL */
-    /* NULL, or why it cannot, a part of a sentence with what would fit; valid until the next call. OPTIONAL. */
+    /* NULL, or why it cannot, a part of a sentence with what would fit, unless that is another number of micro-batches; valid until
+     * the next call. OPTIONAL. */
     const char *(*refuses)(const struct pipeline *p);
     /* Appends every stage's tasks to lists[stages], by task_append; room is reserved. Fails for lack of memory only. */
     status (*fill)(const struct pipeline *p, struct task_list *lists);
@@ -74,6 +75,10 @@ struct pipeline pipeline_make(const char *schedule, const void *options, int sta
                               int64_t recompute_last);
 /* Pure. NULL, or why the member cannot make such a pipeline: a part of a sentence, valid until the next call. */
 const char *pipeline_refuses(const struct pipeline *p);
+/* Pure. The same in text[PIPELINE_MISFIT_BYTES], followed by " (fits: KEY = 4 or 8)" where another number of micro-batches would
+ * do: the nearest ones, each times `unit`. */
+enum { PIPELINE_MISFIT_BYTES = 256 };
+const char *pipeline_misfit(const struct pipeline *p, const char *key, int64_t unit, char text[PIPELINE_MISFIT_BYTES]);
 /* Local. lists[p->stages]; pipeline_free_lists frees them. Fails for lack of memory only: ask pipeline_refuses first. */
 status pipeline_lists(const struct pipeline *p, struct task_list *lists);
 void pipeline_free_lists(const struct pipeline *p, struct task_list *lists);

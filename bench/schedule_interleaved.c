@@ -26,14 +26,10 @@ static int chunks(const void *options)
 static const char *refuses(const struct pipeline *p)
 {
     static _Thread_local char text[128];
-    const int m = p->micro_batches, below = m / p->stages * p->stages, above = below + p->stages;
-    if (m == below || chunks(p->options) == 1)
+    if (p->micro_batches % p->stages == 0 || chunks(p->options) == 1)
         return NULL;
-    if (below)
-        snprintf(text, sizeof text, "%d micro-batches do not make groups of %d stages (fits: %d or %d)", m, p->stages, below,
-                 above);
-    else
-        snprintf(text, sizeof text, "%d micro-batches do not make a group of %d stages (fits: %d)", m, p->stages, above);
+    snprintf(text, sizeof text, "%d micro-batches of a replica do not make groups of %d, one for each stage", p->micro_batches,
+             p->stages);
     return text;
 }
 

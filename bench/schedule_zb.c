@@ -14,7 +14,9 @@
 
 static const char *refuses(const struct pipeline *p)
 {
-    return p->recompute ? "its warm-up and its delays are counted without recomputation (fits: no recompute, or 1f1b)" : NULL;
+    return p->recompute ? "its warm-up and its delays are counted without recomputation (fits: recompute = false, or "
+                          "schedule.name = \"1f1b\")"
+                        : NULL;
 }
 
 static int least(int a, int b)

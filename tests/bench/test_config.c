@@ -174,10 +174,11 @@ static void rules_between_keys_name_what_would_fit(void **state)
           "x.json: exchange.bucket_B = 5, exchange.segment_B = 32768 (both must be multiples of 4)" },
         { "{\"model\": {\"name\": \"gpt\", \"hidden\": 130}}",
           { 0 },
-          "x.json: model.hidden = 130 is not a multiple of model.heads = 4 (fits: model.hidden = 132)" },
+          "x.json: model.hidden = 130 is not a multiple of model.heads = 4 (fits: model.hidden = 132 with model.heads = 4)" },
         { "{\"exchange\": {\"error_feedback\": true}}",
           { 0 },
-          "x.json: exchange.error_feedback = true, but exchange.compressor \"none\" loses nothing to feed back" },
+          "x.json: exchange.error_feedback = true, but exchange.compressor.name = \"none\" loses nothing to feed back (fits: "
+          "exchange.error_feedback = false, or a compressor that loses, such as \"topk\")" },
         { "{\"exchange\": {\"reduction\": \"tree\", \"compressor\": {\"name\": \"topk\"}}}",
           { 0 },
           "x.json: exchange.reduction = \"tree\" promises the same bits on any number of ranks, but what exchange.compressor "

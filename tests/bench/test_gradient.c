@@ -258,9 +258,9 @@ static void what_zero_cannot_do_is_refused_with_what_fits(void **state)
         { "parallel.zero=1", "exchange.reduction=tree", 3, 6, 1, NULL },
         { "parallel.zero=1", "exchange.compressor={\"name\":\"topk\"}", 4, 8, 1, "\"topk\" cannot be added (fits: \"none\")" },
         { "parallel.zero=2", "seed=1", 4, 8, 2, "2 stages of a pipeline busy (fits: parallel.zero = 0 or 1)" },
-        { "parallel.zero=3", "seed=1", 4, 6, 1, "6 of them are not shared equally by 4 replicas (fits: a multiple of 4)" },
+        { "parallel.zero=3", "seed=1", 4, 6, 1, "4 replicas (fits: batch.global = 64)" },
         { "parallel.zero=3", "seed=1", 3, 6, 1, NULL },
-        { "parallel.zero=2", "exchange.reduction=tree", 3, 6, 1, "3 replicas do not make (fits: a power of two)" },
+        { "parallel.zero=2", "exchange.reduction=tree", 3, 6, 1, "parallel.data = 3 replicas do not make (fits: a power of two" },
         { "parallel.zero=2", "exchange.reduction=tree", 4, 12, 1, NULL },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -70,8 +70,18 @@ static void a_layout_that_does_not_make_the_ranks_lists_the_nearest_that_run(voi
         { 8,
           { "parallel.pipeline=3" },
           "x.json: parallel.data x parallel.pipeline x parallel.tensor = auto x 3 x 1 does not make 8 ranks (fits: 2 x 4 x 1, 4 x "
-          "2 x 1, 1 x 4 x 2, 8 x 1 x 1, or another number of ranks: 3)",
-          { "parallel.pipeline=2", "parallel.pipeline=4" } });
+          "2 x 1, 1 x 4 x 2, 8 x 1 x 1)", /* with 4 blocks no number of ranks has 3 stages */
+          { "parallel.pipeline=2", "parallel.pipeline=4" } },
+        { 7, /* the nearest number of ranks, larger or smaller, with which everything else fits */
+          { "parallel.pipeline=4" },
+          "x.json: parallel.data x parallel.pipeline x parallel.tensor = auto x 4 x 1 does not make 7 ranks (fits: 7 x 1 x 1, or "
+          "another number of ranks: 8)",
+          { "parallel.pipeline=1" } },
+        { 7,
+          { "parallel.pipeline=4", "batch.global=1" },
+          "x.json: parallel.data x parallel.pipeline x parallel.tensor = auto x 4 x 1 does not make 7 ranks (fits: another number "
+          "of ranks: 4)",
+          { NULL } });
 }
 
 static void one_degree_may_be_auto(void **state)
@@ -102,7 +112,7 @@ static void every_replica_gets_a_micro_batch_and_nothing_has_to_divide(void **st
             { "batch.global=9", "batch.micro=2" },
             "x.json: batch.global = 9 in micro-batches of batch.micro = 2 makes 5, which is less than one for each of "
             "parallel.data = "
-            "8 replicas (fits: batch.global = 15, batch.micro = 1, parallel.data = 5)",
+            "8 replicas (fits: batch.global = 15, batch.micro = 1)",
             { "batch.global=15", "batch.micro=1" } },
           { 4,
             { "batch.global=8", "batch.micro=8", "parallel.pipeline=4", "parallel.schedule.name=chimera" },
@@ -139,9 +149,9 @@ static void schedules_refuse_what_they_cannot_do(void **state)
     (void)state;
     CHECK({ 4,
             { "batch.global=7", "batch.micro=1", "parallel.pipeline=2", "parallel.schedule.name=interleaved" },
-            "x.json: parallel.schedule.name = \"interleaved\" with parallel.pipeline = 2: 3 micro-batches do not make groups of 2 "
-            "stages (fits: 2 or 4)", /* of the second replica: the first has four */
-            { "batch.global=8", "parallel.schedule.name=1f1b" } },
+            "x.json: parallel.schedule.name = \"interleaved\" with parallel.pipeline = 2: 3 micro-batches of a replica "
+            "do not make groups of 2, one for each stage (fits: batch.global = 4 or 8)", /* the first replica has four */
+            { "batch.global=4", "batch.global=8", "parallel.schedule.name=1f1b" } },
           { 3,
             { "model.layers=3", "parallel.pipeline=3", "parallel.schedule.name=chimera" },
             "x.json: parallel.schedule.name = \"chimera\" with parallel.pipeline = 3: 3 stages are not even (fits: 2 or 4)",
@@ -149,8 +159,13 @@ static void schedules_refuse_what_they_cannot_do(void **state)
           { 2,
             { "parallel.pipeline=2", "parallel.recompute=true", "parallel.schedule.name=zb-h1" },
             "x.json: parallel.schedule.name = \"zb-h1\" with parallel.pipeline = 2: its warm-up and its delays are counted without "
-            "recomputation (fits: no recompute, or 1f1b)",
-            { "parallel.recompute=false", "parallel.schedule.name=1f1b" } });
+            "recomputation (fits: recompute = false, or schedule.name = \"1f1b\")",
+            { "parallel.recompute=false", "parallel.schedule.name=1f1b" } },
+          { 2,
+            { "parallel.pipeline=2", "parallel.recompute_last_stage=true" },
+            "x.json: parallel.schedule.name = \"1f1b\" with parallel.pipeline = 2: recompute_last_stage = true, but the last stage "
+            "recomputes only if the others do (fits: recompute = true, or recompute_last_stage = false)",
+            { "parallel.recompute=true", "parallel.recompute_last_stage=false" } });
 }
 
 static void what_needs_a_tensor_axis_or_does_not_go_with_one_says_so(void **state)
@@ -171,23 +186,45 @@ static void what_needs_a_tensor_axis_or_does_not_go_with_one_says_so(void **stat
 static void zero_says_what_it_cannot_share(void **state)
 {
     (void)state;
-    CHECK({ 4,
-            { "parallel.pipeline=2", "parallel.zero=2" },
-            "x.json: parallel.zero = 2 would exchange each of the micro-batches that keep the 2 stages of a pipeline busy (fits: "
-            "parallel.zero = 0 or 1)",
-            { "parallel.zero=0", "parallel.zero=1", "parallel.pipeline=1" } },
-          RUNS(4, "parallel.zero=3"), RUNS(4, "parallel.zero=1", "parallel.pipeline=2"),
-          RUNS(4, "parallel.zero=3", "exchange.reduction=tree"));
+    CHECK(
+        { 4,
+          { "parallel.pipeline=2", "parallel.zero=2" },
+          "x.json: parallel.zero = 2 would exchange each of the micro-batches that keep the 2 stages of a pipeline busy (fits: "
+          "parallel.zero = 0 or 1)",
+          { "parallel.zero=0", "parallel.zero=1", "parallel.pipeline=1" } },
+        { 3,
+          { "parallel.zero=2", "batch.global=64", "batch.micro=8" },
+          "x.json: parallel.zero = 2 exchanges every micro-batch, and 8 of batch.micro = 8 samples are not shared equally by "
+          "parallel.data = 3 replicas (fits: batch.global = 72)",
+          { "batch.global=72", "parallel.zero=1" } },
+        { 6,
+          { "parallel.zero=2", "batch.global=63", "batch.micro=8", "exchange.reduction=tree" },
+          "x.json: parallel.zero = 2 with exchange.reduction = \"tree\" adds the replicas' micro-batches as one node of the tree, "
+          "which parallel.data = 6 replicas do not make (fits: a power of two there, or exchange.reduction = \"fast\")",
+          { "parallel.zero=1" } },
+        RUNS(4, "parallel.zero=3"), RUNS(4, "parallel.zero=1", "parallel.pipeline=2"),
+        RUNS(4, "parallel.zero=3", "exchange.reduction=tree"));
 }
 
 /* Published: Megatron splits attention by heads. */
 static void a_model_says_what_tensor_ranks_cannot_share(void **state)
 {
     (void)state;
-    const struct row heads = { 3, { "parallel.tensor=3", "model.vocabulary=96", "model.hidden=48" }, NULL, { "model.heads=3" } };
-    assert_int_equal(settle(&heads, NULL), STATUS_USAGE);
-    assert_non_null(strstr(status_message(), "model.heads = 4"));
-    assert_int_equal(settle(&heads, heads.fits[0]), STATUS_OK);
+    CHECK({ 6,
+            { "parallel.data=2", "parallel.tensor=3" },
+            "x.json: model.heads = 4 cannot be shared equally by parallel.tensor = 3 ranks (fits: parallel.data x "
+            "parallel.pipeline x "
+            "parallel.tensor = 3 x 1 x 2, 6 x 1 x 1, 3 x 2 x 1)",
+            { NULL } },
+          RUNS(6, "parallel.data=3", "parallel.tensor=2"), RUNS(6, "parallel.data=3", "parallel.pipeline=2"),
+          { 8, /* what is said of the model alone goes with the tensor ranks too */
+            { "parallel.tensor=4", "model.heads=3" },
+            "x.json: model.hidden = 128 is not a multiple of model.heads = 3 (fits: model.hidden = 128 with model.heads = 4)",
+            { "model.heads=4" } },
+          { 2,
+            { "parallel.tensor=2", "parallel.sequence=true", "model.name=mlp" },
+            "x.json: model.name = \"mlp\" has no sequence that tensor ranks could share (fits: parallel.sequence = false)",
+            { "parallel.sequence=false" } });
 }
 
 int main(void)

@@ -323,21 +323,23 @@ static void what_cannot_be_is_refused_with_what_would_fit(void **state)
         enum setting recompute, recompute_last;
         const char *fits; /* NULL: it can be */
     } rows[] = {
-        { { "interleaved", 2 }, 4, 10, SETTING_AUTO, SETTING_AUTO, "8 or 12" },
-        { { "interleaved", 2 }, 4, 3, SETTING_AUTO, SETTING_AUTO, "fits: 4" },
+        { { "interleaved", 2 }, 4, 10, SETTING_AUTO, SETTING_AUTO, "(fits: key = 16 or 24)" },
+        { { "interleaved", 2 }, 4, 3, SETTING_AUTO, SETTING_AUTO, "(fits: key = 8)" },
         { { "interleaved", 1 }, 4, 3, SETTING_AUTO, SETTING_AUTO, NULL },
         { { "chimera", 0 }, 5, 4, SETTING_AUTO, SETTING_AUTO, "4 or 6" },
         { { "chimera", 0 }, 1, 4, SETTING_AUTO, SETTING_AUTO, "fits: 2" },
         { { "chimera", 0 }, 4, 7, SETTING_ON, SETTING_AUTO, NULL },
         { { "zb-h1", 0 }, 4, 8, SETTING_ON, SETTING_AUTO, "1f1b" },
         { { "zb-h2", 0 }, 4, 8, SETTING_ON, SETTING_AUTO, "1f1b" },
-        { { "1f1b", 0 }, 4, 1, SETTING_OFF, SETTING_ON, "recompute true" },
+        { { "1f1b", 0 }, 4, 1, SETTING_OFF, SETTING_ON, "fits: recompute = true" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct pipeline p =
             pipeline_of(rows[i].v, rows[i].stages, rows[i].micro_batches, rows[i].recompute, rows[i].recompute_last);
-        const char *why = pipeline_refuses(&p);
+        char text[PIPELINE_MISFIT_BYTES];
+        const char *why = pipeline_misfit(&p, "key", 2, text);
         assert_int_equal(why == NULL, rows[i].fits == NULL);
+        assert_int_equal(pipeline_refuses(&p) == NULL, rows[i].fits == NULL);
         assert_true(!why || strstr(why, rows[i].fits) != NULL);
     }
 }

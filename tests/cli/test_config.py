@@ -134,6 +134,15 @@ class Result(unittest.TestCase):
         canonical = json.dumps(work, sort_keys=True, separators=(",", ":"))
         self.assertEqual(self.result["config_sha256"], hashlib.sha256(canonical.encode()).hexdigest())
 
+    def test_a_result_is_no_config_but_has_one(self):
+        said = f"{self.path}: this is a result; the config of its run is what stands there under the key \"config\"\n"
+        for program in ("dmlbench", "dmlplan"):
+            done = subprocess.run([BUILD / program, "--config", self.path], capture_output=True, text=True, timeout=100)
+            self.assertEqual((done.returncode, done.stderr), (2, f"{program}: {said}"))
+        config = self.path.with_name("again.json")
+        config.write_text(json.dumps(self.result["config"]))
+        self.assertEqual(dmlbench("--validate", config)[0], 0)
+
     def test_a_mutated_result_is_refused_by_program_and_schema(self):
         validator = schema("result")
         for path, value in ((("run", "exit_code"), "0"), (("metrics", "mfu_fraction"), 1), (("comm", 0, "calls"), None),

@@ -78,6 +78,8 @@ class Plan(unittest.TestCase):
         self.assertEqual((plan["schedule"], plan["stages"], plan["micro_batches"], plan["recompute"]), ("gpipe", 4, 9, False))
         self.assertEqual(played(f"{sets} --set plan.schedule.name=varuna")["recompute"], True)
         self.assertEqual(played(f"{sets} --set plan.micro_batches=5")["micro_batches"], 5)
+        self.assertIn("x 9 micro-batches (of the largest replica", dmlplan(sets)[1])  # 25 of them are 9 + 8 + 8
+        self.assertNotIn("largest", dmlplan(f"{sets} --set plan.micro_batches=5")[1])
 
     def test_the_drawing_has_a_row_of_equal_length_for_each_stage(self):
         for schedule in ("1f1b", "gpipe", "varuna", "zb-h1", "chimera", "interleaved"):
@@ -89,6 +91,25 @@ class Plan(unittest.TestCase):
                 for label in [f"F{j}" for j in range(8)] + [f"B{j}" for j in range(8)]:
                     self.assertEqual(row.upper().count(label), 2 if schedule == "interleaved" else 1, row)
 
+    def drawing(self, sets):
+        code, out, _ = dmlplan(f"--draw --set plan.stages=2 {sets}")
+        rows = [row for row in out.splitlines() if row[:6].strip().isdigit()]
+        self.assertEqual((code, {len(row) for row in rows}), (0, {120} if rows else set()))
+        return "".join(row[6:] for row in rows), out
+
+    def test_a_drawing_without_room_says_so_and_shows_no_part_of_a_number(self):
+        rows, out = self.drawing("--set plan.micro_batches=15")  # a forward pass has 2 of 114 columns: no room for F10
+        self.assertEqual((set(rows), rows.count("F"), rows.count("B")), (set("FB- ."), 30, 30), rows)
+        self.assertIn("no room for the micro-batches' numbers", out)
+        rows, out = self.drawing("--set plan.micro_batches=1000")
+        self.assertEqual(set(rows), {"+"})
+        self.assertIn("+ several tasks", out)
+
+    def test_a_drawing_of_no_time_says_so(self):
+        rows, out = self.drawing("--set plan.micro_batches=2 --set plan.forward_s=0 --set plan.backward_s=0")
+        self.assertEqual(rows, "")
+        self.assertIn("all times are 0", out)
+
     def test_the_table_has_a_row_for_each_stage(self):
         code, out, _ = dmlplan(BASE)
         self.assertEqual(code, 0)
@@ -97,12 +118,14 @@ class Plan(unittest.TestCase):
 
     def test_what_cannot_be_is_one_sentence_and_exit_code_2(self):
         mistakes = [
-            ("", ("parallel.data", "auto", "plan.micro_batches")),
+            ("", ("neither plan.stages nor parallel.pipeline", "plan.stages = 4")),
+            ("--set plan.micro_batches=4", ("neither plan.stages nor parallel.pipeline",)),
+            ("--set plan.stages=4", ("parallel.data", "auto", "plan.micro_batches")),
             ("--set plan.micro_batches=4 --set parallel.pipeline=auto", ("parallel.pipeline", "plan.stages")),
-            ("--set plan.stages=3 --set plan.micro_batches=4 --set plan.schedule.name=interleaved", ("interleaved", "3 or 6")),
+            ("--set plan.stages=3 --set plan.micro_batches=4 --set plan.schedule.name=interleaved", ("interleaved", "plan.micro_batches = 3 or 6")),
             ("--set plan.stages=3 --set plan.micro_batches=4 --set plan.schedule.name=chimera", ("chimera", "2 or 4")),
-            (f"{BASE} --set plan.schedule.name=zb-h1 --set plan.recompute=true", ("zb-h1", "recompute")),
-            (f"{BASE} --set plan.recompute_last_stage=true", ("last stage",)),
+            (f"{BASE} --set plan.schedule.name=zb-h1 --set plan.recompute=true", ("zb-h1", "recompute = false", 'schedule.name = "1f1b"')),
+            (f"{BASE} --set plan.recompute_last_stage=true", ("recompute_last_stage", "recompute = true")),
             (f"{BASE} --set plan.schedule.chunks=2", ("plan.schedule.chunks", "interleaved", "1f1b")),
             (f"{BASE} --set plan.schedule.name=1f2b", ("1f2b", "1f1b")),
             (f"{BASE} --set plan.forward_s=-1", ("plan.forward_s", "-1")),
