@@ -58,14 +58,21 @@ struct census {
     struct assignment *a;
     int *graphs, *gradients; /* of each part, now */
     int boundaries;
+    int task;
 };
+
+static void count_boundaries(struct census *n, int more)
+{
+    n->boundaries += more;
+    keep_most(&n->a->kept[n->task], n->boundaries);
+    keep_most(&n->a->boundaries, n->boundaries);
+}
 
 static void count_forward(struct census *n, struct part_plan *p, int chunk, bool dropped)
 {
     const int in = !part_is_first(p), out = !part_is_last(n->a, p);
     keep_most(&p->graphs, ++n->graphs[chunk]);
-    n->boundaries += in + (dropped ? 0 : out);
-    keep_most(&n->a->boundaries, n->boundaries);
+    count_boundaries(n, in + (dropped ? 0 : out));
     if (dropped)
         n->graphs[chunk]--;
 }
@@ -73,14 +80,12 @@ static void count_forward(struct census *n, struct part_plan *p, int chunk, bool
 static void count_recompute(struct census *n, struct part_plan *p, int chunk)
 {
     keep_most(&p->graphs, ++n->graphs[chunk]);
-    n->boundaries += !part_is_last(n->a, p);
-    keep_most(&n->a->boundaries, n->boundaries);
+    count_boundaries(n, !part_is_last(n->a, p));
 }
 
 static void count_gradient(struct census *n, struct part_plan *p)
 {
-    n->boundaries += !part_is_last(n->a, p);
-    keep_most(&n->a->boundaries, n->boundaries);
+    count_boundaries(n, !part_is_last(n->a, p));
 }
 
 static void count_end(struct census *n, struct part_plan *p, int chunk)
@@ -127,11 +132,16 @@ static void count_overtaking(struct assignment *a)
 static status take_census(struct assignment *a)
 {
     struct census n = { .a = a, .graphs = calloc(2 * (size_t)a->count, sizeof(int)) };
-    if (!n.graphs)
-        return status_fail(STATUS_FAILED, "no memory to plan %d parts", a->count);
+    a->kept = calloc((size_t)a->tasks.count + 1, sizeof *a->kept);
+    if (!n.graphs || !a->kept) {
+        free(n.graphs);
+        return status_fail(STATUS_FAILED, "no memory to plan %d tasks", a->tasks.count);
+    }
     n.gradients = n.graphs + a->count;
-    for (int i = 0; i < a->tasks.count; i++)
-        count_task(&n, &a->tasks.tasks[i]);
+    for (n.task = 0; n.task < a->tasks.count; n.task++) {
+        a->kept[n.task] = n.boundaries;
+        count_task(&n, &a->tasks.tasks[n.task]);
+    }
     count_overtaking(a);
     free(n.graphs);
     return STATUS_OK;
@@ -274,5 +284,6 @@ void assignment_close(struct assignment *a)
     free(a->parts);
     free(a->tasks.tasks);
     free(a->starts);
+    free(a->kept);
     *a = (struct assignment){ 0 };
 }

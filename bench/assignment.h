@@ -40,6 +40,7 @@ struct assignment {
     int micro_batches;          /* of this replica */
     int samples;                /* of the largest micro-batch */
     size_t boundary_floats;     /* of its largest message, with room for the stamp */
+    int *kept;                  /* [tasks] messages kept while each task runs */
     int boundaries;             /* messages kept at a time: inputs, outputs and gradients of micro-batches in flight */
 };
 

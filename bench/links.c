@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Receives posted, and sends on their way, in each direction: a send is waited for after its task, so one more than a task needs
- * before it. */
+/* Receives that may always be posted, and sends on their way, in each direction: a send is waited for after its task, so one more
+ * than a task needs before it. */
 enum { AHEAD = 2, SENDS = PIPELINE_MESSAGES + 1 };
 
 struct expected {
@@ -17,8 +17,8 @@ struct expected {
 struct inbox {
     struct expected *messages;
     int count, posted, taken;
-    fabric_request request[AHEAD];
-    float *buffer[AHEAD];
+    fabric_request *request;
+    float **buffer;
 };
 
 struct outbox {
@@ -35,6 +35,10 @@ struct links {
     const void *who;
     float *storage, **pool;
     int free;
+    int task;                  /* of the list that is run */
+    int *early;                /* [activations] from which task on there is room to post each, beside what is kept */
+    bool planned;              /* the list is the assignment's, for which that is known */
+    double awaited, awaited_s; /* messages that came while they were waited for, and the time that they took */
     struct inbox in[DIRECTIONS];
     struct outbox out[DIRECTIONS];
 };
@@ -70,41 +74,102 @@ double links_B(const struct assignment *a)
     return 4.0 * (double)a->boundary_floats * buffers(a);
 }
 
-status links_open(struct links **out, struct fabric *f, const struct assignment *a)
+/* ---- how early ----------------------------------------------------------------------------------------------------------- */
+
+static bool receives_at(const struct links *l, const struct task *task, enum direction d);
+
+/* Message i of n, needed by task t, may be posted from the task behind the last one u < t on which has no room for it:
+ *     kept(u) + i + 1 - received(u) > boundaries + AHEAD
+ * A stack keeps the tasks that can be the last above some bound: falling from the bottom. */
+static void find_early(struct links *l, int *stack, int *value)
 {
-    const size_t room = (size_t)a->tasks.count + 1;
-    const int count = buffers(a);
-    struct links *l = calloc(1, sizeof *l);
-    if (!l)
-        return status_fail(STATUS_FAILED, "no memory for the messages of a pipeline");
-    *l = (struct links){ .fabric = f, .plan = a, .free = count };
-    l->storage = calloc((size_t)count * a->boundary_floats + 1, sizeof(float));
+    const struct assignment *a = l->plan;
+    const bool any_time = pipeline_reorders(&a->pipeline); /* then there is room for all */
+    int depth = 0, received = 0;
+    for (int t = 0; t < a->tasks.count; t++) {
+        if (receives_at(l, &a->tasks.tasks[t], TO_NEXT)) {
+            const int bound = a->boundaries + AHEAD - received - 1;
+            int low = 0, high = depth; /* stack[0 .. low) are above the bound */
+            while (low < high) {
+                const int middle = (low + high) / 2;
+                if (value[middle] > bound)
+                    low = middle + 1;
+                else
+                    high = middle;
+            }
+            l->early[received++] = any_time || low == 0 ? 0 : stack[low - 1] + 1;
+        }
+        const int now = a->kept[t] - received;
+        while (depth > 0 && value[depth - 1] <= now)
+            depth--;
+        stack[depth] = t;
+        value[depth++] = now;
+    }
+}
+
+/* ---- set-up -------------------------------------------------------------------------------------------------------------- */
+
+static status allocate(struct links *l, int count, size_t room)
+{
+    const size_t floats = l->plan->boundary_floats;
+    l->storage = calloc((size_t)count * floats + 1, sizeof(float));
     l->pool = calloc((size_t)count + 1, sizeof *l->pool);
-    bool all = l->storage && l->pool;
+    l->early = calloc(room, sizeof *l->early);
+    bool all = l->storage && l->pool && l->early;
     for (int d = 0; d < DIRECTIONS; d++) {
-        l->in[d].messages = calloc(room, sizeof *l->in[d].messages);
-        all = all && l->in[d].messages;
-        for (int i = 0; i < AHEAD; i++)
-            l->in[d].request[i].mpi = MPI_REQUEST_NULL;
+        struct inbox *in = &l->in[d];
+        in->messages = calloc(room, sizeof *in->messages);
+        in->request = calloc(room, sizeof *in->request);
+        in->buffer = calloc(room, sizeof *in->buffer);
+        all = all && in->messages && in->request && in->buffer;
         for (int i = 0; i < SENDS; i++)
             l->out[d].request[i].mpi = MPI_REQUEST_NULL;
     }
-    if (!all) {
-        links_close(l);
-        return status_fail(STATUS_FAILED, "no memory for %d messages of %zu floats between stages", count, a->boundary_floats);
-    }
+    if (!all)
+        return status_fail(STATUS_FAILED, "no memory for %d messages of %zu floats between stages", count, floats);
     for (int i = 0; i < count; i++)
-        l->pool[i] = l->storage + (size_t)i * a->boundary_floats;
-    *out = l;
+        l->pool[i] = l->storage + (size_t)i * floats;
+    l->free = count;
     return STATUS_OK;
+}
+
+static status plan_early(struct links *l, size_t room)
+{
+    int *stack = malloc(2 * room * sizeof *stack);
+    if (!stack)
+        return status_fail(STATUS_FAILED, "no memory to plan %zu messages", room);
+    find_early(l, stack, stack + room);
+    free(stack);
+    return STATUS_OK;
+}
+
+status links_open(struct links **out, struct fabric *f, const struct assignment *a)
+{
+    const size_t room = (size_t)a->tasks.count + 1;
+    struct links *l = calloc(1, sizeof *l);
+    if (!l)
+        return status_fail(STATUS_FAILED, "no memory for the messages of a pipeline");
+    *l = (struct links){ .fabric = f, .plan = a };
+    status s = allocate(l, buffers(a), room);
+    if (s == STATUS_OK)
+        s = plan_early(l, room);
+    if (s == STATUS_OK)
+        *out = l;
+    else
+        links_close(l);
+    return s;
 }
 
 void links_close(struct links *l)
 {
     if (!l)
         return;
-    for (int d = 0; d < DIRECTIONS; d++)
+    for (int d = 0; d < DIRECTIONS; d++) {
         free(l->in[d].messages);
+        free(l->in[d].request);
+        free(l->in[d].buffer);
+    }
+    free(l->early);
     free(l->storage);
     free(l->pool);
     free(l);
@@ -171,31 +236,49 @@ void links_predict(struct links *l, int part, int64_t samples, int64_t micro_bat
 
 /* ---- receiving ----------------------------------------------------------------------------------------------------------- */
 
+static bool may_post(const struct links *l, enum direction d)
+{
+    const struct inbox *in = &l->in[d];
+    return in->posted < in->taken + AHEAD || (d == TO_NEXT && l->planned && l->early[in->posted] <= l->task);
+}
+
 static void post(struct links *l, enum direction d)
 {
     struct inbox *in = &l->in[d];
-    while (in->posted < in->count && in->posted < in->taken + AHEAD) {
-        const struct expected m = in->messages[in->posted];
-        const int place = in->posted++ % AHEAD;
-        in->buffer[place] = links_take(l);
-        fabric_recv(l->fabric, in->buffer[place], received_B(l, d, m.part, m.micro) + FABRIC_STAMP_B,
-                    neighbour(l, opposite(d), m.part).stage, tag_of(l, d, m.part, m.micro), &in->request[place]);
+    while (in->posted < in->count && may_post(l, d)) {
+        const int i = in->posted++;
+        const struct expected m = in->messages[i];
+        in->buffer[i] = links_take(l);
+        fabric_recv(l->fabric, in->buffer[i], received_B(l, d, m.part, m.micro) + FABRIC_STAMP_B,
+                    neighbour(l, opposite(d), m.part).stage, tag_of(l, d, m.part, m.micro), &in->request[i]);
     }
+}
+
+/* Whether a task begins with a message from there. */
+static bool receives_at(const struct links *l, const struct task *task, enum direction d)
+{
+    const bool forward = task->kind == TASK_FORWARD, backward = task->kind == TASK_BACKWARD || task->kind == TASK_INPUT_GRAD;
+    return (d == TO_NEXT ? forward : backward) && neighbour(l, opposite(d), task->chunk).stage >= 0;
 }
 
 void links_begin(struct links *l, const struct task_list *tasks, int (*samples_of)(const void *who, int micro), const void *who)
 {
     l->samples_of = samples_of;
     l->who = who;
-    for (int d = 0; d < DIRECTIONS; d++)
-        l->in[d].count = l->in[d].posted = l->in[d].taken = l->out[d].begun = 0;
-    for (int i = 0; i < tasks->count; i++) {
-        const struct task *t = &tasks->tasks[i];
-        const bool forward = t->kind == TASK_FORWARD, backward = t->kind == TASK_BACKWARD || t->kind == TASK_INPUT_GRAD;
-        const enum direction d = forward ? TO_NEXT : TO_PREVIOUS;
-        if ((forward || backward) && neighbour(l, opposite(d), t->chunk).stage >= 0)
-            l->in[d].messages[l->in[d].count++] = (struct expected){ t->chunk, t->micro };
+    l->planned = tasks->tasks == l->plan->tasks.tasks;
+    for (int d = 0; d < DIRECTIONS; d++) {
+        struct inbox *in = &l->in[d];
+        in->count = in->posted = in->taken = l->out[d].begun = 0;
+        for (int i = 0; i < tasks->count; i++)
+            if (receives_at(l, &tasks->tasks[i], (enum direction)d))
+                in->messages[in->count++] = (struct expected){ tasks->tasks[i].chunk, tasks->tasks[i].micro };
     }
+    links_advance(l, 0);
+}
+
+void links_advance(struct links *l, int task)
+{
+    l->task = task;
     for (int d = 0; d < DIRECTIONS; d++)
         post(l, (enum direction)d);
 }
@@ -207,22 +290,30 @@ static void charge(struct stopwatch *w, enum phase idle, double began_s, double 
     stopwatch_move(w, PHASE_TRANSFER, idle, unsent_s < 0 ? 0 : unsent_s < waited_s ? unsent_s : waited_s);
 }
 
+/* Where a message of direction d came, for which waiting began at began_s. */
+static void charge_arrival(struct links *l, enum direction d, double began_s, struct stopwatch *w)
+{
+    const struct inbox *in = &l->in[d];
+    const struct expected m = in->messages[in->taken];
+    const enum phase idle = d == TO_NEXT ? PHASE_IDLE_ACTIVATION : PHASE_IDLE_GRADIENT;
+    const double sent_s = fabric_stamp_s(in->buffer[in->taken], received_B(l, d, m.part, m.micro));
+    charge(w, idle, began_s, sent_s);
+    l->awaited++;
+    l->awaited_s += w->since_s - sent_s;
+}
+
 float *links_receive(struct links *l, enum direction d, int part, int micro, struct stopwatch *w)
 {
     struct inbox *in = &l->in[d];
-    const struct expected m = in->messages[in->taken];
-    const int place = in->taken % AHEAD;
-    assert(m.part == part && m.micro == micro);
-    float *buffer = in->buffer[place];
-    if (!fabric_test(l->fabric, &in->request[place])) {
+    assert(in->messages[in->taken].part == part && in->messages[in->taken].micro == micro);
+    if (!fabric_test(l->fabric, &in->request[in->taken])) {
         const enum phase was = stopwatch_switch(w, PHASE_TRANSFER);
         const double began_s = w->since_s;
-        fabric_wait(l->fabric, &in->request[place]);
+        fabric_wait(l->fabric, &in->request[in->taken]);
         stopwatch_switch(w, was);
-        charge(w, d == TO_NEXT ? PHASE_IDLE_ACTIVATION : PHASE_IDLE_GRADIENT, began_s,
-               fabric_stamp_s(buffer, received_B(l, d, m.part, m.micro)));
+        charge_arrival(l, d, began_s, w);
     }
-    in->taken++;
+    float *buffer = in->buffer[in->taken++];
     post(l, d);
     return buffer;
 }
@@ -230,7 +321,19 @@ float *links_receive(struct links *l, enum direction d, int part, int micro, str
 bool links_has_arrived(struct links *l, enum direction d)
 {
     struct inbox *in = &l->in[d];
-    return in->taken == in->count || fabric_test(l->fabric, &in->request[in->taken % AHEAD]);
+    return in->taken == in->count || fabric_test(l->fabric, &in->request[in->taken]);
+}
+
+void links_wait_for_either(struct links *l, struct stopwatch *w)
+{
+    fabric_request *next[DIRECTIONS];
+    for (int d = 0; d < DIRECTIONS; d++)
+        next[d] = &l->in[d].request[l->in[d].taken];
+    const enum phase was = stopwatch_switch(w, PHASE_TRANSFER);
+    const double began_s = w->since_s;
+    fabric_wait_any(l->fabric, next, DIRECTIONS);
+    stopwatch_switch(w, was);
+    charge_arrival(l, fabric_is_done(next[TO_PREVIOUS]) ? TO_PREVIOUS : TO_NEXT, began_s, w);
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------------------------- */
@@ -239,7 +342,7 @@ bool links_has_arrived(struct links *l, enum direction d)
 static void clear(struct links *l, struct outbox *out, int place, struct stopwatch *w)
 {
     if (!fabric_test(l->fabric, &out->request[place])) {
-        const enum phase was = stopwatch_switch(w, PHASE_TRANSFER);
+        const enum phase was = stopwatch_switch(w, PHASE_IDLE_SEND);
         fabric_wait(l->fabric, &out->request[place]);
         stopwatch_switch(w, was);
     }
@@ -262,12 +365,18 @@ void links_send(struct links *l, enum direction d, int part, int micro, float *b
                         &out->request[place]);
 }
 
+void links_awaited(const struct links *l, double *count, double *s)
+{
+    *count = l->awaited;
+    *s = l->awaited_s;
+}
+
 void links_poll(struct links *l)
 {
     for (int d = 0; d < DIRECTIONS; d++) {
         struct inbox *in = &l->in[d];
-        if (in->taken < in->posted && !fabric_is_done(&in->request[in->taken % AHEAD])) {
-            fabric_test(l->fabric, &in->request[in->taken % AHEAD]);
+        if (in->taken < in->posted && !fabric_is_done(&in->request[in->taken])) {
+            fabric_test(l->fabric, &in->request[in->taken]);
             return;
         }
     }

@@ -26,6 +26,9 @@ void links_close(struct links *l);
 /* Local. Begins a list of tasks; samples_of(who, micro) are the samples of a micro-batch. */
 void links_begin(struct links *l, const struct task_list *tasks, int (*samples_of)(const void *who, int micro), const void *who);
 
+/* Local. Task `task` of the list is next: what there is room for now is posted. */
+void links_advance(struct links *l, int task);
+
 /* Local. What a part will send for that many samples in so many micro-batches goes into the ledger as predicted: samples x floats
  * of the boundary x 4 bytes each way, and a stamp for each message. */
 void links_predict(struct links *l, int part, int64_t samples, int64_t micro_batches);
@@ -40,10 +43,14 @@ void links_return(struct links *l, float *buffer);
 float *links_receive(struct links *l, enum direction d, int part, int micro, struct stopwatch *w);
 /* Local. Whether the next message in that direction is already here, or none is expected any more. */
 bool links_has_arrived(struct links *l, enum direction d);
+/* Waits until the next message of one direction is here, or that of the other; neither is here yet, both are expected. */
+void links_wait_for_either(struct links *l, struct stopwatch *w);
 
 /* Sends a part's output (TO_NEXT) or input gradient (TO_PREVIOUS). `owned`: the links return the buffer when it is sent; else the
  * caller keeps it, and leaves it alone until links_finish or until the answer to it is there. May wait for an earlier send. */
 void links_send(struct links *l, enum direction d, int part, int micro, float *buffer, bool owned, struct stopwatch *w);
+/* Local. Messages that were waited for when they came, all in all, and the seconds from their sending to then. */
+void links_awaited(const struct links *l, double *count, double *s);
 /* Local. Gives messages on their way a chance to move. */
 void links_poll(struct links *l);
 /* Returns when everything sent has gone. */

@@ -334,9 +334,11 @@ static int next_forward(const struct task_list *tasks, int i)
 }
 
 /* Where the gradient that a recomputation prepares for is not there yet, the next forward passes go first. Only forward passes
- * move, and they keep their order, so messages do too. Source: Athlur et al. 2022 (Varuna), its run-time scheduler. */
+ * move, and they keep their order, so messages do too; where neither is there, whichever comes first decides. Source: Athlur et al.
+ * 2022 (Varuna), its run-time scheduler. */
 static void run_reordering(struct work *work, const struct task_list *tasks)
 {
+    struct links *links = work->trainer->links;
     int forward = next_forward(tasks, 0); /* the first that has not run; those before it have */
     for (int i = 0; i < tasks->count; i++) {
         const struct task *task = &tasks->tasks[i];
@@ -345,7 +347,11 @@ static void run_reordering(struct work *work, const struct task_list *tasks)
                 continue;
             forward = next_forward(tasks, i + 1);
         }
-        while (task->kind == TASK_RECOMPUTE && forward < tasks->count && !links_has_arrived(work->trainer->links, TO_PREVIOUS)) {
+        while (task->kind == TASK_RECOMPUTE && forward < tasks->count && !links_has_arrived(links, TO_PREVIOUS)) {
+            if (!links_has_arrived(links, TO_NEXT)) {
+                links_wait_for_either(links, work->w);
+                continue;
+            }
             run_task(work, &tasks->tasks[forward]);
             forward = next_forward(tasks, forward + 1);
         }
@@ -358,10 +364,12 @@ void passes_run(struct work *work, const struct task_list *tasks)
     struct trainer *t = work->trainer;
     const struct pipeline *p = &t->plan.pipeline;
     links_begin(t->links, tasks, samples_of, work);
-    if (!work->samples && p->schedule->reorders && p->schedule->reorders(p->options))
+    if (!work->samples && pipeline_reorders(p))
         run_reordering(work, tasks);
     else
-        for (int i = 0; i < tasks->count; i++)
+        for (int i = 0; i < tasks->count; i++) {
+            links_advance(t->links, i);
             run_task(work, &tasks->tasks[i]);
+        }
     links_finish(t->links, work->w);
 }

@@ -12,6 +12,7 @@ static const char *const names[PHASE_COUNT] = {
     [PHASE_TENSOR] = "tensor",
     [PHASE_IDLE_ACTIVATION] = "idle_activation",
     [PHASE_IDLE_GRADIENT] = "idle_gradient",
+    [PHASE_IDLE_SEND] = "idle_send",
     [PHASE_TRANSFER] = "transfer",
     [PHASE_ENCODE] = "encode",
     [PHASE_WAIT] = "wait",

@@ -13,6 +13,7 @@ enum phase {
     PHASE_TENSOR,          /* collectives inside split layers */
     PHASE_IDLE_ACTIVATION, /* until the stage before has sent an activation */
     PHASE_IDLE_GRADIENT,   /* until the stage behind has sent a gradient */
+    PHASE_IDLE_SEND,       /* until a neighbour has room for a message */
     PHASE_TRANSFER,        /* from its sending to its arrival, as far as it was waited for */
     PHASE_ENCODE,          /* compressing, error feedback */
     PHASE_WAIT,            /* communication that nothing hides */

@@ -55,7 +55,7 @@ static double measured_frac(const struct result *out, double *own_s, double *lon
     double idle_s = 0, all_s = 0;
     for (size_t r = 0; r < out->n_ranks; r++) {
         own_s[r] = busy_s(out, r) + spent_s(out, r, PHASE_TRANSFER) + spent_s(out, r, PHASE_IDLE_ACTIVATION) +
-                   spent_s(out, r, PHASE_IDLE_GRADIENT);
+                   spent_s(out, r, PHASE_IDLE_GRADIENT) + spent_s(out, r, PHASE_IDLE_SEND);
         longest_s[r] = 0; /* of replica r: there are no more replicas than ranks */
     }
     for (size_t r = 0; r < out->n_ranks; r++) {
@@ -121,17 +121,6 @@ static struct stage_times times_of(const struct stage_sum *s)
     };
 }
 
-/* Mean time waited for a message that was on its way. */
-static double message_s(const struct result *out, const struct run *run)
-{
-    const struct pipeline *p = &run->trainer.plan.pipeline;
-    const double boundaries = pipeline_positions(p) - 1;
-    double sum_s = 0;
-    for (size_t r = 0; r < out->n_ranks; r++)
-        sum_s += spent_s(out, r, PHASE_TRANSFER);
-    return sum_s / (2 * boundaries * (double)run->trainer.plan.leaves * out->parallelism.tensor * out->samples.measured_steps);
-}
-
 static status plan_bubble(const struct result *out, const struct run *run, struct task_list *lists, struct stage_times *times,
                           double *bubble_frac)
 {
@@ -143,7 +132,7 @@ static status plan_bubble(const struct result *out, const struct run *run, struc
         times[stage] = times_of(&sum);
     }
     pipeline_free_lists(p, lists);
-    TRY(playback_run(&(struct playback_input){ .pipeline = *p, .times = times, .latency_s = message_s(out, run) }, &played));
+    TRY(playback_run(&(struct playback_input){ .pipeline = *p, .times = times, .latency_s = run->message_s }, &played));
     *bubble_frac = played.bubble_frac;
     playback_free(&played);
     return STATUS_OK;

@@ -255,6 +255,7 @@ const struct field result_fields[] = {
     PHASE("tensor", PHASE_TENSOR, "collectives inside layers that tensor ranks share."),
     PHASE("idle_activation", PHASE_IDLE_ACTIVATION, "waiting until the stage before had sent an activation."),
     PHASE("idle_gradient", PHASE_IDLE_GRADIENT, "waiting until the stage behind had sent a gradient."),
+    PHASE("idle_send", PHASE_IDLE_SEND, "waiting until a neighbour had room for a message."),
     PHASE("transfer", PHASE_TRANSFER, "waiting for what was sent and had not arrived."),
     PHASE("encode", PHASE_ENCODE, "compressing, error feedback."),
     PHASE("wait", PHASE_WAIT, "communication that nothing hides."),

@@ -91,6 +91,15 @@ static void count_bytes(struct run *r)
     r->ledger = ledger_since(&r->sent_after, &r->sent_before);
 }
 
+/* From the messages that somebody waited for: of the others nobody knows when they came. */
+static double mean_message_s(const struct run *r)
+{
+    double count, s;
+    links_awaited(r->trainer.links, &count, &s);
+    const double all = job_sum(r->job, count), all_s = job_sum(r->job, s);
+    return all > 0 ? all_s / all : 0;
+}
+
 static double run_step(struct run *r, int64_t step)
 {
     struct samples *s = &r->samples;
@@ -127,6 +136,7 @@ static status run_steps(struct run *r)
     r->after = usage_now();
     progress_line_end(&line);
     count_bytes(r);
+    r->message_s = mean_message_s(r);
     return status_agree(s, r->job->world);
 }
 

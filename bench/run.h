@@ -26,10 +26,11 @@ struct run {
     double sgemm_flop_per_s; /* of all ranks together, as they multiply at once; NaN: not measured */
     double gradient_error;   /* worst of all ranks; NaN: not verified */
     const char *unverified_why;
-    double exchange_alone_s;    /* median; NaN: not measured */
-    struct ledger ledger;       /* of the steps */
+    double message_s;                      /* mean time of a message between stages that was waited for; 0: none was */
+    double exchange_alone_s;               /* median; NaN: not measured */
+    struct ledger ledger;                  /* of the steps */
     struct ledger sent_before, sent_after; /* all that was sent until then */
-    struct usage before, after; /* the steps */
+    struct usage before, after;            /* the steps */
     uint64_t parameter_hash;
     bool replicas_identical, compared; /* compared: the end was reached */
 };
