@@ -37,13 +37,30 @@ static void explain_model(const struct view *v, const struct network *net)
 {
     const struct config *c = v->config;
     const double batch = (double)c->batch.global;
-    fprintf(v->out, "\nmodel       %s: %zu parameters in %d slices, %d layers, %.4g + %.4g Gflop a step forward + backward\n",
+    fprintf(v->out, "model       %s: %zu parameters in %d slices, %d layers, %.4g + %.4g Gflop a step forward + backward\n",
             c->model.name, net->params.n, net->params.count, net->count, 1e-9 * batch * network_flop_forward(net),
             1e-9 * batch * network_flop_backward(net));
     fprintf(v->out, "batch       %lld samples a step in %lld micro-batches of %d at most\n", (long long)c->batch.global,
             (long long)batch_leaves(c), batch_most_samples(c));
     fprintf(v->out, "ranks       %d = data %lld x pipeline %lld x tensor %lld, order %s\n", v->ranks, (long long)c->parallel.data,
             (long long)c->parallel.pipeline, (long long)c->parallel.tensor, c->parallel.order);
+}
+
+/* How many, the schedule decides: GPipe does not recompute the last. */
+static void explain_recomputation(const struct view *v)
+{
+    const struct pipeline *p = &v->first->pipeline;
+    int count = 0;
+    for (int i = 0; i < v->first->micro_batches; i++) {
+        bool any = false;
+        for (int c = 0; c < v->first->count; c++)
+            any = any || v->first->parts[c].recomputes[i];
+        count += any;
+    }
+    if (p->recompute)
+        fprintf(v->out, "which recompute %d of them%s\n", count, p->recompute_last ? "" : ", the last stage none");
+    else
+        fprintf(v->out, "nothing recomputed\n");
 }
 
 static void explain_schedule(const struct view *v)
@@ -55,11 +72,9 @@ static void explain_schedule(const struct view *v)
         return;
     }
     const double bubble = pipeline_bubble_theory(p);
-    fprintf(v->out, "schedule    %s: %d micro-batches through %d stages of %d chunk%s, %s\n", p->schedule->member.name,
-            p->micro_batches, p->stages, chunks, chunks == 1 ? "" : "s",
-            !p->recompute       ? "nothing recomputed"
-            : p->recompute_last ? "recomputed on all stages"
-                                : "recomputed on all stages but the last");
+    fprintf(v->out, "schedule    %s: %d micro-batches through %d stages of %d chunk%s, ", p->schedule->member.name,
+            p->micro_batches, p->stages, chunks, chunks == 1 ? "" : "s");
+    explain_recomputation(v);
     fprintf(v->out,
             "bubble      %.2f %% of the time, %.4f of the work, if a forward pass takes 1, a backward pass 2 on every stage, and "
             "messages nothing\n",
@@ -236,8 +251,9 @@ status explain(const struct config *c, int ranks, char *const *hosts, FILE *out)
     TRY(network_open(&whole, model_find(c->model.name), c->model.options, &shard_whole));
     status s = assignment_open(&first, c, 0);
     if (s == STATUS_OK) {
-        config_print(c, out);
         s = explain_plan(&(const struct view){ c, &first, ranks, hosts, out }, &whole);
+        fprintf(out, "\nconfig, with its defaults\n");
+        config_print(c, out);
         assignment_close(&first);
     }
     network_close(&whole);

@@ -76,7 +76,9 @@ static void print_what(const struct result *r, FILE *out)
             scaled(r->model.parameters_count, "", parameters), c->optimizer.name, r->n_ranks, r->n_ranks == 1 ? "" : "s");
     print_layout(r, out);
     print_batch(r, out);
-    if (gradient)
+    if (gradient && gradient->wire_B_predicted.value == 0)
+        line(out, "exchange", "nothing: there is one replica");
+    else if (gradient)
         line(out, "exchange", "%s by %s, compressor %s%s", gradient->op, gradient->algorithm, c->exchange.compressor.name,
              c->exchange.error_feedback ? " with error feedback" : "");
 }
@@ -184,17 +186,18 @@ static void print_one_count(const char *label, const struct maybe *m, FILE *out)
 static void print_bytes(const struct result *r, FILE *out)
 {
     char text[TEXT_BYTES];
-    const struct comm_row *gradient = result_comm(r, PURPOSE_GRADIENT), *parameters = result_comm(r, PURPOSE_PARAMETERS);
+    const struct comm_row *gradient = result_comm(r, PURPOSE_GRADIENT);
     const double counted = r->comm_total.wire_B_counted, dense = r->comm_total.dense_equivalent_B;
-    const double exchanged = (gradient ? gradient->wire_B_counted : 0) + (parameters ? parameters->wire_B_counted : 0);
+    const double exchanged = gradient ? gradient->wire_B_counted : 0;
     if (isfinite(counted))
         line(out, "bytes sent", "%s counted %s", scaled(counted, "B", text), tick(r->comm_total.match));
     else
         line(out, "bytes sent", "- (not counted: the MPI library's own allreduce)");
     print_one_count("  predicted", &r->comm_total.wire_B_predicted, out);
     print_one_count("  measured", &r->comm_total.wire_B_measured, out);
-    if (exchanged > 0 && fabs(dense / exchanged - 1) > 0.01)
-        line(out, "  dense", "%s for gradients by ring, %.1f times what they took", scaled(dense, "B", text), dense / exchanged);
+    if (exchanged > 0 && strcmp(r->config->exchange.compressor.name, "none") != 0)
+        line(out, "  dense", "%s without the compressor, by ring: %.1f times what was sent for gradients", scaled(dense, "B", text),
+             dense / exchanged);
 }
 
 static void print_checks(const struct result *r, FILE *out)

@@ -539,6 +539,22 @@ static void the_summary_of_a_pipeline_shows_its_layout_and_its_bubble(void **sta
     free(text);
 }
 
+static void the_summary_names_what_a_compressor_saved_and_what_is_not_exchanged(void **state)
+{
+    (void)state;
+    comm[0].wire_B_counted = 2.65e6;
+    config.exchange.compressor.name = "topk";
+    char *text = as_text(print_summary);
+    assert_non_null(strstr(text, "  dense      26.5 MB without the compressor, by ring: 10.0 times what was sent for gradients\n"));
+    free(text);
+    config.exchange.compressor.name = "none";
+    comm[0].wire_B_predicted.value = 0;
+    text = as_text(print_summary);
+    assert_null(strstr(text, "  dense"));
+    assert_non_null(strstr(text, "  exchange     nothing: there is one replica\n"));
+    free(text);
+}
+
 static void the_summary_of_a_failed_run_says_what_it_did_not_get_to(void **state)
 {
     (void)state;
@@ -577,6 +593,7 @@ int main(void)
         IN_FOLDER(mutated_results_are_refused_by_name),
         WITH_RESULT(the_summary_is_what_a_person_needs),
         WITH_RESULT(the_summary_of_a_pipeline_shows_its_layout_and_its_bubble),
+        WITH_RESULT(the_summary_names_what_a_compressor_saved_and_what_is_not_exchanged),
         WITH_RESULT(the_summary_of_a_failed_run_says_what_it_did_not_get_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

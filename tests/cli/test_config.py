@@ -94,7 +94,9 @@ class Config(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             code, out, err = dmlbench("--config", ROOT / "configs/mlp.json", "--set", "seed=77", "--explain", cwd=folder)
             self.assertEqual((code, err), (0, ""))
-            self.assertIn('"seed": 77', out)
+            layout, config = out.split("\nconfig, with its defaults\n")
+            self.assertTrue(layout.startswith("model "), layout)
+            self.assertEqual(json.loads(config)["seed"], 77)
             self.assertEqual(os.listdir(folder), [])
 
     def test_a_progress_thread_cannot_be_simulated(self):

@@ -130,6 +130,10 @@ class Run(InFolder):
                 counted = {row["name"]: row["wire_B_counted"] for row in self.run_ok(f"--config tiny.json --set {layout}", 4)["comm"]}
                 self.assertEqual({name: B for name, B in counted.items() if B}, {name: 10 * B for name, B in a_step.items()})
 
+    def test_explain_says_that_gpipe_keeps_its_last_micro_batch(self):
+        said = self.dmlbench("--config tiny.json --set parallel.pipeline=2 --set parallel.schedule.name=gpipe --explain", ranks=2)
+        self.assertIn("24 micro-batches through 2 stages of 1 chunk, which recompute 23 of them\n", said.stdout)
+
     def test_the_librarys_allreduce_has_no_wire_bytes_but_a_reason(self):
         result = self.run_ok("--config tiny.json --set exchange.allreduce=mpi", ranks=2)
         self.assertIsNone(result["comm"][0]["wire_B_predicted"])
