@@ -6,8 +6,8 @@
  *
  *     H1, stage 1 of 3   F0 F1 B0 F2 B1 W0 F3 B2 W1 B3 W2 W3
  *
- * A micro-batch counts as held until its W, an upper bound: after B only what the weight gradient needs is left of it. The
- * optimizer waits for all stages here; the source's step without that barrier is not built.
+ * A micro-batch counts as held until its W, an upper bound: after B only what the weight gradient needs is left of it. H2 is faster
+ * where steps overlap: a stage's optimizer waits for its own gradients only, but a tied matrix makes the first and last stage meet.
  * Source: Qi, Wan, Huang, Lin, "Zero bubble pipeline parallelism", ICLR 2024; the lists are derived from its drawings.
  */
 #include "bench/schedule.h"
