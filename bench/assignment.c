@@ -275,6 +275,22 @@ struct tied_group assignment_tied(const struct config *c, const struct assignmen
     return g;
 }
 
+size_t assignment_partial(const struct assignment *a)
+{
+    size_t n = 0;
+    for (int c = 0; c < a->count; c++)
+        for (int i = 0; i < a->parts[c].net.params.count; i++)
+            n += a->parts[c].net.params.slices[i].partial ? a->parts[c].net.params.slices[i].n : 0;
+    return n;
+}
+
+size_t assignment_waiting(const struct config *c, const struct assignment *a)
+{
+    const struct tied_group g = assignment_tied(c, a);
+    const size_t tied = (size_t)g.copies * g.n, partial = assignment_partial(a);
+    return tied > partial ? tied : partial;
+}
+
 void assignment_close(struct assignment *a)
 {
     for (int i = 0; i < a->count; i++) {

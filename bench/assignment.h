@@ -68,4 +68,10 @@ struct tied_group {
 };
 struct tied_group assignment_tied(const struct config *c, const struct assignment *a);
 
+/* Floats of gradients that sequence parallel ranks have parts of. */
+size_t assignment_partial(const struct assignment *a);
+/* Floats of the gradients that wait for more to be added, brought together: of tied matrices or partial ones, one after the other.
+ */
+size_t assignment_waiting(const struct config *c, const struct assignment *a);
+
 #endif

@@ -14,6 +14,7 @@
 #include "bench/gradient.h"
 #include "bench/part.h"
 #include "bench/schedule.h"
+#include "kernels/compressor.h"
 
 enum { LAYOUTS_SHOWN = 4 };
 
@@ -289,6 +290,36 @@ static status zero_suits_the_replicas(struct config *c, int ranks)
     return why ? status_fail(STATUS_USAGE, "%s: %s", c->origin, why) : STATUS_OK;
 }
 
+/* Each tensor rank would decide by what has come to it, and their collectives would meet in different micro-batches. */
+static status tensor_ranks_keep_one_order(struct config *c, int ranks)
+{
+    (void)ranks;
+    const struct pipeline p = pipeline_of(c, 0);
+    if (c->parallel.tensor == 1 || !pipeline_reorders(&p))
+        return STATUS_OK;
+    return status_fail(
+        STATUS_USAGE,
+        "%s: parallel.schedule.opportunistic = true lets every rank decide its order by what has come, and the %lld ranks of "
+        "parallel.tensor must do the same at the same time (fits: parallel.schedule.opportunistic = false, or "
+        "parallel.tensor = 1)",
+        c->origin, (long long)c->parallel.tensor);
+}
+
+/* What a rank's code leaves out depends on its own share of the matrices, and it would differ in the norms that all of them hold.
+ */
+static status tensor_ranks_agree_on_gradients(struct config *c, int ranks)
+{
+    (void)ranks;
+    const struct compressor *k = compressor_find(c->exchange.compressor.name);
+    if (c->parallel.tensor == 1 || (k->traits & COMPRESSOR_LOSSLESS))
+        return STATUS_OK;
+    return status_fail(
+        STATUS_USAGE,
+        "%s: exchange.compressor.name = \"%s\" loses something else on each of the %lld ranks of parallel.tensor, which must "
+        "update the norms and biases that they all hold alike (fits: \"none\", or parallel.tensor = 1)",
+        c->origin, k->member.name, (long long)c->parallel.tensor);
+}
+
 static status no_thread_beside_other_messages(struct config *c, int ranks)
 {
     (void)ranks;
@@ -300,6 +331,14 @@ static status no_thread_beside_other_messages(struct config *c, int ranks)
                        c->origin, (long long)c->parallel.pipeline, (long long)c->parallel.tensor);
 }
 
-config_rule *const layout_rules[] = { degrees_make_the_ranks,          every_route_has_a_micro_batch, stages_share_the_layers,
-                                      schedule_suits_every_replica,    sequence_needs_tensor,         model_can_be_split,
-                                      no_thread_beside_other_messages, zero_suits_the_replicas,       NULL };
+config_rule *const layout_rules[] = { degrees_make_the_ranks,
+                                      every_route_has_a_micro_batch,
+                                      stages_share_the_layers,
+                                      schedule_suits_every_replica,
+                                      sequence_needs_tensor,
+                                      model_can_be_split,
+                                      no_thread_beside_other_messages,
+                                      tensor_ranks_keep_one_order,
+                                      tensor_ranks_agree_on_gradients,
+                                      zero_suits_the_replicas,
+                                      NULL };

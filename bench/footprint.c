@@ -72,7 +72,7 @@ static status add_part(const struct config *c, const struct assignment *a, int i
 
 status footprint_of(const struct config *c, const struct assignment *a, struct footprint *f)
 {
-    *f = (struct footprint){ .messages_B = links_B(a) };
+    *f = (struct footprint){ .messages_B = links_B(a), .exchange_B = 4.0 * (double)assignment_waiting(c, a) };
     for (int i = 0; i < a->count; i++)
         TRY(add_part(c, a, i, f));
     return STATUS_OK;

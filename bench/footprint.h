@@ -6,7 +6,7 @@
 #include "bench/gradient.h"
 
 struct footprint {
-    double parameters_B, gradients_B, optimizer_B, exchange_B; /* the last: codes and error feedback */
+    double parameters_B, gradients_B, optimizer_B, exchange_B; /* the last: codes, error feedback, and what is tied or partial */
     double activations_B;                                      /* of the micro-batches in flight */
     double messages_B;                                         /* between stages */
     double verification_B; /* parameters and all else that is there while gradients are verified, before the first step; 0: they are

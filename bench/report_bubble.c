@@ -35,11 +35,10 @@ static double busy_s(const struct result *out, size_t rank)
     return passes_s(out, rank) + spent_s(out, rank, PHASE_DATA) + spent_s(out, rank, PHASE_TENSOR);
 }
 
-static void fill_idle(struct result *out)
+static void fill_idle(struct result *out, bool known)
 {
     const double steps = out->samples.measured_steps;
     for (size_t r = 0; r < out->n_ranks; r++) {
-        const bool known = out->parallelism.pipeline > 1;
         struct rank_row *row = &out->ranks[r];
         row->idle_activation_s = known ? spent_s(out, r, PHASE_IDLE_ACTIVATION) / steps : NAN;
         row->idle_gradient_s = known ? spent_s(out, r, PHASE_IDLE_GRADIENT) / steps : NAN;
@@ -157,10 +156,15 @@ status fill_bubble(struct result *out, const struct run *run, double *work)
 {
     const struct pipeline *p = &run->trainer.plan.pipeline;
     const bool piped = p->stages > 1, all = out->n_ranks == (size_t)run->job->ranks, sampled = out->samples.measured_steps > 0;
-    const char *why = !piped ? "there is no pipeline" : !all ? "the run was interrupted" : "no step was measured";
+    const bool one_clock = job_is_simulated() || out->platform.hosts == 1;
+    const char *why = !piped       ? "there is no pipeline"
+                      : !all       ? "the run was interrupted"
+                      : !sampled   ? "no step was measured"
+                      : !one_clock ? "the ranks are on several hosts, whose clocks do not tell when a message was sent"
+                                   : NULL;
     double planned = NAN, measured = NAN;
-    fill_idle(out);
-    if (piped && all && sampled) {
+    fill_idle(out, piped && one_clock);
+    if (!why) {
         TRY(planned_frac(out, run, &planned));
         measured = measured_frac(out, work, work + out->n_ranks);
     }

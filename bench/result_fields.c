@@ -8,7 +8,8 @@
 static const char not_told[] = "the system does not tell", not_finite[] = "not a finite number: the training diverged",
                   no_samples[] = "too few samples",
                   uncounted[] = "the MPI library's own allreduce took part, which sends by itself, or the run was interrupted",
-                  not_run[] = "the run ended before this was measured", no_pipeline[] = "there is no pipeline";
+                  not_run[] = "the run ended before this was measured",
+                  no_pipeline[] = "there is no pipeline, or it has several hosts, whose clocks do not tell when a message was sent";
 
 static const char *const statuses[] = { "ok", "failed", "check", NULL }, *const builds[] = { "mpi", "smpi", NULL };
 

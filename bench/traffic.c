@@ -155,16 +155,6 @@ static void add_sum(struct sender *s, const struct allreduce *how, enum purpose 
     deal(s, p, members, 4.0 * (double)sent);
 }
 
-/* Gradients that sequence parallel ranks have parts of. */
-static size_t partial_floats(const struct assignment *a)
-{
-    size_t n = 0;
-    for (int c = 0; c < a->count; c++)
-        for (int i = 0; i < a->parts[c].net.params.count; i++)
-            n += a->parts[c].net.params.slices[i].partial ? a->parts[c].net.params.slices[i].n : 0;
-    return n;
-}
-
 /* Rings: all goes to the next rank along the axis. */
 static void add_tensor(struct sender *s)
 {
@@ -182,7 +172,8 @@ static void add_tensor(struct sender *s)
                                       samples_of(s, task->micro), segment_B));
     }
     add(s, PURPOSE_TENSOR, next,
-        4.0 * (double)engine_sent_floats(&allreduce_ring, SUM_ALLREDUCE, segment_B, degree, a->at[AXIS_TENSOR], partial_floats(a)));
+        4.0 * (double)engine_sent_floats(&allreduce_ring, SUM_ALLREDUCE, segment_B, degree, a->at[AXIS_TENSOR],
+                                         assignment_partial(a)));
 }
 
 static void add_tied(struct sender *s)

@@ -130,9 +130,8 @@ static size_t chosen_floats(const struct trainer *t, choose *chosen)
 
 status update_plan(struct trainer *t)
 {
-    const size_t tied = chosen_floats(t, is_tied), partial = chosen_floats(t, is_partial);
-    const size_t most = tied > partial ? tied : partial;
-    t->waiting = calloc(most + 1, sizeof *t->waiting); /* zero: with ZeRO only own pieces are filled */
+    const size_t most = assignment_waiting(t->config, &t->plan), tied = chosen_floats(t, is_tied);
+    t->waiting = calloc(most + 1, sizeof *t->waiting);
     if (!t->waiting)
         return status_fail(STATUS_FAILED, "no memory for %zu floats of gradients", most);
     if (!t->engines[GROUP_TIED])

@@ -171,16 +171,28 @@ static void schedules_refuse_what_they_cannot_do(void **state)
 static void what_needs_a_tensor_axis_or_does_not_go_with_one_says_so(void **state)
 {
     (void)state;
-    CHECK({ 2,
-            { "parallel.sequence=true" },
-            "x.json: parallel.sequence = true, but with parallel.tensor = 1 no rank shares a sequence with another (fits: "
-            "parallel.tensor = 2 or more)",
-            { "parallel.tensor=2" } },
-          { 2,
-            { "parallel.pipeline=2", "exchange.progress=thread" },
-            "x.json: exchange.progress = \"thread\" cannot go with parallel.pipeline = 2 x parallel.tensor = 1, whose messages the "
-            "computing rank itself sends meanwhile (fits: poll, none)",
-            { "exchange.progress=poll", "exchange.progress=none", "parallel.pipeline=1" } });
+    CHECK(
+        { 2,
+          { "parallel.sequence=true" },
+          "x.json: parallel.sequence = true, but with parallel.tensor = 1 no rank shares a sequence with another (fits: "
+          "parallel.tensor = 2 or more)",
+          { "parallel.tensor=2" } },
+        { 2,
+          { "parallel.pipeline=2", "exchange.progress=thread" },
+          "x.json: exchange.progress = \"thread\" cannot go with parallel.pipeline = 2 x parallel.tensor = 1, whose messages the "
+          "computing rank itself sends meanwhile (fits: poll, none)",
+          { "exchange.progress=poll", "exchange.progress=none", "parallel.pipeline=1" } },
+        { 4,
+          { "parallel.pipeline=2", "parallel.tensor=2", "parallel.schedule={\"name\":\"varuna\",\"opportunistic\":true}" },
+          "x.json: parallel.schedule.opportunistic = true lets every rank decide its order by what has come, and the 2 ranks of "
+          "parallel.tensor must do the same at the same time (fits: parallel.schedule.opportunistic = false, or parallel.tensor = "
+          "1)",
+          { "parallel.schedule={\"name\":\"varuna\",\"opportunistic\":false}", "parallel.tensor=1" } },
+        { 4,
+          { "parallel.tensor=2", "exchange.compressor={\"name\":\"topk\",\"ratio\":0.5}" },
+          "x.json: exchange.compressor.name = \"topk\" loses something else on each of the 2 ranks of parallel.tensor, which must "
+          "update the norms and biases that they all hold alike (fits: \"none\", or parallel.tensor = 1)",
+          { "parallel.tensor=1" } });
 }
 
 static void zero_says_what_it_cannot_share(void **state)

@@ -132,6 +132,8 @@ static void stages_take_what_is_planned_with_every_schedule(void **state)
         skip_on_all_ranks("needs a pipeline");
     warm_up();
     set_number(pipeline, "parallel.pipeline", job.ranks);
+    ASSERT_PLANNED(MANY_ACTIVATIONS, "model.vocabulary=8192", "parallel.recompute=false", pipeline, "batch.micro=4",
+                   "batch.global=32", "measure.verify=false"); /* a tied head of some size */
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         ASSERT_PLANNED(MANY_ACTIVATIONS, members[i], "parallel.recompute=false", pipeline, "batch.micro=4", "batch.global=32",
                        "measure.verify=false");
