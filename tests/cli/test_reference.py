@@ -244,6 +244,9 @@ class Reference(InFolder):
     def test_micro_batches_of_any_size_learn_from_the_same_samples(self):
         for micro in (1, 3, 6):
             self.assert_learns_as_the_formulas_say(MLP, SGD, {"global": 6, "micro": micro})
+        for batch in ({"global": 7, "micro": 3}, {"global": 5, "micro": 4}):  # micro-batches of different sizes
+            self.assert_learns_as_the_formulas_say(MLP, SGD, batch)
+            self.assert_learns_as_the_formulas_say(GPT, ADAMW, batch)
 
     def test_gradients_of_the_reference_are_difference_quotients(self):
         random, h = numpy.random.default_rng(1), 1e-5

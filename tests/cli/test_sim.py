@@ -22,6 +22,13 @@ class Simulated(InFolder):
         self.assertEqual(done.stderr.count("dmlbench: "), 1, done.stderr)
         self.assertIn("batch.micro", done.stderr)
 
+    def test_a_pipeline_needs_no_buffers_but_its_own(self):
+        """Every send waits for its receive, as large messages do on networks: nothing hangs, and the bits are the same."""
+        for ranks in (2, 4, 8):
+            done = self.command(f"{SMPIRUN} -np {ranks} --cfg=smpi/send-is-detached-thresh:0 --cfg=smpi/async-small-thresh:0 "
+                                f"{built('sim/tests/bench/test_pipeline')}", env={**os.environ, "SMPI_LOG": "error"})
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
     def test_the_result_says_that_time_was_virtual(self):
         done = self.command(f"{SMPIRUN} -np 8 {SIMULATED} --config tiny.json --out sim.json")
         self.assertEqual(done.returncode, 0, done.stderr)
