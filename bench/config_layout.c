@@ -4,8 +4,10 @@
  * A layout that does not make the ranks, or that the model cannot be split for, is answered with the nearest ones that keep all the
  * rules: the distance of two layouts is the sum over the degrees of |log2(a / b)|.
  */
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench/batch.h"
@@ -132,14 +134,14 @@ static struct degrees filled(struct degrees d, int64_t ranks)
 static int64_t other_ranks(const struct config *c, int ranks)
 {
     const struct degrees d = degrees_of(c);
-    const int64_t farthest = ranks + product(d);
-    for (int64_t i = 1; i < farthest; i++)
-        for (int sign = 1; sign >= -1; sign -= 2) {
-            const int64_t n = ranks + sign * i;
-            if (n > 0 && makes(d, n) && keeps_the_other_rules(c, filled(d, n), (int)n))
-                return n;
-        }
-    return 0;
+    int64_t nearest = 0;
+    for (int64_t k = count_autos(d) ? ranks / product(d) + 1 : 1; k > 0; k--) {
+        const int64_t n = k * product(d);
+        const bool nearer = nearest == 0 || llabs(n - ranks) < llabs(nearest - ranks);
+        if (nearer && n <= INT_MAX && keeps_the_other_rules(c, filled(d, n), (int)n))
+            nearest = n;
+    }
+    return nearest;
 }
 
 static status refuse_degrees(const struct config *c, int ranks)

@@ -35,7 +35,7 @@ class BadInput(InFolder):
             ("--config tiny.json --set parallel.pipeline=3 --set model.layers=3 --set parallel.schedule.name=chimera",
              ("chimera", "3 stages are not even", "2 or 4")),
             ("--config tiny.json --set parallel.pipeline=3 --set model.layers=6 --set parallel.schedule.name=interleaved --set "
-             "batch.global=10", ("interleaved", "5 micro-batches", "3 or 6")),
+             "batch.global=10", ("interleaved", "5 micro-batches", "batch.global = 6 or 12")),
             ("--config tiny.json --set parallel.sequence=true", ("parallel.sequence", "parallel.tensor")),
             ("--config tiny.json --set model.heads=5", ("model.hidden = 32", "model.heads = 5", "35")),
             ("--config pipe", ("pipe", "5 s")),
