@@ -117,6 +117,20 @@ class Run(InFolder):
                 rows = [{c["name"]: c["wire_B_counted"] for c in r["comm"] if c["name"] != "check"} for r in (audited, plain)]
                 self.assertEqual(rows[0], rows[1])
 
+    def test_operations_are_counted_once_and_dense_bytes_for_all_replicas_of_every_part(self):
+        """4 ranks, 10 steps, 24 micro-batches of 2; both stages of chimera's two routes have a copy of either part: 4 replicas."""
+        for layout, replicas, exchanges in (("parallel.pipeline=2", 2, 2),
+                                            ("parallel.pipeline=2 --set parallel.schedule.name=chimera", 4, 2),
+                                            ("parallel.data=4", 4, 1)):
+            with self.subTest(layout=layout):
+                result = self.run_ok(f"--config tiny.json --set model.tied=false --set {layout}", 4)
+                calls = {row["name"]: row["calls"] for row in result["comm"]}
+                parameters = result["model"]["parameters_count"]
+                self.assertEqual(result["comm_total"]["dense_equivalent_B"], 10 * 2 * (replicas - 1) * 4 * parameters)
+                self.assertEqual(calls["gradient"], 10 * exchanges)
+                self.assertEqual(calls["loss"], 10)
+                self.assertEqual(calls.get("activation", 0), 10 * 24 if "pipeline" in layout else 0)
+
     def test_explain_predicts_the_bytes_that_the_run_counts_and_runs_nothing(self):
         layouts = ["exchange.allreduce=halving", "exchange.reduction=tree", "parallel.zero=3", "parallel.pipeline=2",
                    "parallel.pipeline=2 --set parallel.schedule.name=chimera --set batch.global=45 --set batch.micro=4",
