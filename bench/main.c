@@ -135,6 +135,8 @@ static status write_result(struct session *s)
 static void speak_last_words(void *session)
 {
     struct session *s = session;
+    if (!s->run.stepping)
+        return;
     if (s->run.samples.steps == 0) {
         fprintf(stderr, "dmlbench: interrupted before a step was done: there is no result\n");
         return;

@@ -125,6 +125,7 @@ static status run_steps(struct run *r)
     job_barrier(r->job);
     r->before = r->after = usage_now();
     r->sent_before = trainer_ledger(&r->trainer);
+    r->stepping = true;
     for (int64_t step = 0; step < steps && s == STATUS_OK; step++) {
         const double loss = run_step(r, step);
         if (!isfinite(loss))
