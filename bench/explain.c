@@ -140,25 +140,6 @@ static status explain_ranks(const struct view *v)
     return STATUS_OK;
 }
 
-/* "  data   0 4, 1 5, ": the groups along an axis, each by its ranks. */
-static void explain_groups(const struct view *v, enum axis axis)
-{
-    const struct config *c = v->config;
-    const int *degree = v->first->degree;
-    int shown = 0;
-    fprintf(v->out, "  %-8s", axis_name(axis));
-    for (int r = 0; r < v->ranks; r++) {
-        int at[AXIS_COUNT];
-        grid_coordinates(degree, c->parallel.order, r, at);
-        if (at[axis] || shown++ >= GROUPS_SHOWN)
-            continue;
-        for (at[axis] = 0; at[axis] < degree[axis] && at[axis] < ROWS_SHOWN; at[axis]++)
-            fprintf(v->out, "%s%d", at[axis] ? " " : shown > 1 ? ", " : "  ", grid_rank(degree, c->parallel.order, at));
-        fprintf(v->out, degree[axis] > ROWS_SHOWN ? " ..." : "");
-    }
-    fprintf(v->out, shown > GROUPS_SHOWN ? ", ...\n" : "\n");
-}
-
 /* ---- bytes --------------------------------------------------------------------------------------------------------------- */
 
 static void explain_purposes(const struct view *v, const struct traffic *t)
@@ -170,9 +151,43 @@ static void explain_purposes(const struct view *v, const struct traffic *t)
         for (int r = 0; r < v->ranks; r++)
             all_B += traffic_sent_B(t, (enum purpose)p, r);
         if (all_B != 0)
-            fprintf(v->out, "%-20s %10s %14s %14s   %.0f B\n", purpose_name((enum purpose)p), traffic_group((enum purpose)p),
-                    bytes_text(all_B, sum), bytes_text(traffic_sent_B(t, (enum purpose)p, 0), first), all_B);
+            fprintf(v->out, isnan(all_B) ? "%-20s %10s %14s %14s   ?\n" : "%-20s %10s %14s %14s   %.0f B\n",
+                    purpose_name((enum purpose)p), traffic_group((enum purpose)p), bytes_text(all_B, sum),
+                    bytes_text(traffic_sent_B(t, (enum purpose)p, 0), first), all_B);
     }
+}
+
+/* What the ranks of a group send each other, by the purposes of its axis. */
+static double group_B(const struct view *v, const struct traffic *t, enum axis axis, int at[AXIS_COUNT])
+{
+    const int degree = v->first->degree[axis];
+    double B = 0;
+    for (at[axis] = 0; at[axis] < degree; at[axis]++)
+        for (int p = 0; p < PURPOSE_COUNT; p++)
+            if (!strcmp(traffic_group((enum purpose)p), axis_name(axis)))
+                B += traffic_sent_B(t, (enum purpose)p, grid_rank(v->first->degree, v->config->parallel.order, at));
+    at[axis] = 0;
+    return B;
+}
+
+/* "  data   0 4: 9.1 MB, 1 5: 9.1 MB": the groups along an axis, each by its ranks. */
+static void explain_groups(const struct view *v, const struct traffic *t, enum axis axis)
+{
+    const char *order = v->config->parallel.order;
+    const int *degree = v->first->degree;
+    char text[TEXT_BYTES];
+    int shown = 0;
+    fprintf(v->out, "  %-8s", axis_name(axis));
+    for (int r = 0; r < v->ranks; r++) {
+        int at[AXIS_COUNT];
+        grid_coordinates(degree, order, r, at);
+        if (at[axis] || shown++ >= GROUPS_SHOWN)
+            continue;
+        for (; at[axis] < degree[axis] && at[axis] < ROWS_SHOWN; at[axis]++)
+            fprintf(v->out, "%s%d", at[axis] ? " " : shown > 1 ? ", " : "  ", grid_rank(degree, order, at));
+        fprintf(v->out, "%s: %s", degree[axis] > ROWS_SHOWN ? " ..." : "", bytes_text(group_B(v, t, axis, at), text));
+    }
+    fprintf(v->out, shown > GROUPS_SHOWN ? ", ...\n" : "\n");
 }
 
 struct link {
@@ -210,10 +225,35 @@ static void explain_links(const struct view *v, const struct traffic *t)
     fprintf(v->out, "%-20s", "busiest links");
     for (int i = 0; i < count; i++)
         fprintf(v->out, "%s %d -> %d %s", i ? "," : "", best[i].from, best[i].to, bytes_text(best[i].B, text));
-    fprintf(v->out, count ? "\n" : " none\n");
+    fprintf(v->out, "%s\n", count ? "" : isnan(within_B + between_B) ? " unknown" : " none");
     if (hosts)
         fprintf(v->out, "%-20s %s within, %s between them\n", "hosts", bytes_text(within_B, within),
                 bytes_text(between_B, between));
+}
+
+static void explain_link(const struct view *v, double B)
+{
+    if (isnan(B) || B == 0)
+        fprintf(v->out, " %9s", B == 0 ? "." : "?");
+    else
+        fprintf(v->out, " %9.3f", 1e-6 * B);
+}
+
+/* Every link, where that fits on a screen. */
+static void explain_matrix(const struct view *v, const struct traffic *t)
+{
+    if (v->ranks == 1 || v->ranks > ROWS_SHOWN)
+        return;
+    fprintf(v->out, "\n%7s", "from");
+    for (int to = 0; to < v->ranks; to++)
+        fprintf(v->out, " %6s %-2d", "to", to);
+    fprintf(v->out, "   MB\n");
+    for (int from = 0; from < v->ranks; from++) {
+        fprintf(v->out, "%7d", from);
+        for (int to = 0; to < v->ranks; to++)
+            explain_link(v, traffic_link_B(t, from, to));
+        fprintf(v->out, "\n");
+    }
 }
 
 static status explain_traffic(const struct view *v)
@@ -225,7 +265,14 @@ static status explain_traffic(const struct view *v)
     }
     TRY(traffic_open(&t, v->config, v->ranks));
     explain_purposes(v, &t);
+    if (v->ranks > 1)
+        fprintf(v->out, "\ngroups of ranks, and what each sends within\n");
+    for (int axis = 0; axis < AXIS_COUNT; axis++)
+        if (v->first->degree[axis] > 1)
+            explain_groups(v, &t, (enum axis)axis);
+    fprintf(v->out, "\n");
     explain_links(v, &t);
+    explain_matrix(v, &t);
     traffic_close(&t);
     return STATUS_OK;
 }
@@ -238,9 +285,6 @@ static status explain_plan(const struct view *v, const struct network *whole)
     explain_schedule(v);
     TRY(explain_stages(v, whole));
     TRY(explain_ranks(v));
-    fprintf(v->out, "\ngroups of ranks\n");
-    for (int axis = 0; axis < AXIS_COUNT; axis++)
-        explain_groups(v, (enum axis)axis);
     return explain_traffic(v);
 }
 
