@@ -11,7 +11,7 @@
 #include "kernels/key.h"
 
 enum { MEMBER_OPTIONS_BYTES = 256 };
-enum { PLAN_STAGES_MAX = 1024, PLAN_MICRO_BATCHES_MAX = 1 << 14 };
+enum { PLAN_STAGES_MAX = 1024, PLAN_TASKS_MAX = 100000000, PLAN_MICRO_BATCHES_MAX = 1 << 14 };
 
 /* A family member that the config names, with its options struct filled from the member's own rows. */
 struct choice {

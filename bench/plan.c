@@ -58,6 +58,11 @@ static status make_pipeline(const struct config *c, struct pipeline *p)
     *p = pipeline_make(schedule->name, schedule->options, stages, micro_batches,
                        first_set(c->plan.recompute, own ? SETTING_AUTO : c->parallel.recompute),
                        first_set(c->plan.recompute_last_stage, own ? SETTING_AUTO : c->parallel.recompute_last_stage));
+    const double tasks = 3.0 * stages * micro_batches * pipeline_chunks(p);
+    if (tasks > PLAN_TASKS_MAX)
+        return status_fail(STATUS_USAGE,
+                           "%s: %d stages x %d micro-batches x %d chunks make up to %.3g tasks (at most %.3g are played)",
+                           c->origin, stages, micro_batches, pipeline_chunks(p), tasks, (double)PLAN_TASKS_MAX);
     char why[PIPELINE_MISFIT_BYTES];
     if (pipeline_misfit(p, "plan.micro_batches", 1, why))
         return status_fail(STATUS_USAGE, "%s: %s.schedule.name = \"%s\": %s", c->origin, own ? "plan" : "parallel", schedule->name,

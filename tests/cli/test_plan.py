@@ -81,6 +81,12 @@ class Plan(unittest.TestCase):
         self.assertIn("x 9 micro-batches (of the largest replica", dmlplan(sets)[1])  # 25 of them are 9 + 8 + 8
         self.assertNotIn("largest", dmlplan(f"{sets} --set plan.micro_batches=5")[1])
 
+    def test_more_tasks_than_can_be_played_are_refused_at_once(self):
+        code, _, said = dmlplan("--set plan.stages=1024 --set plan.micro_batches=16384 --set plan.schedule.name=interleaved "
+                                "--set plan.schedule.chunks=64")
+        self.assertEqual(code, 2)
+        self.assertIn("1024 stages x 16384 micro-batches x 64 chunks", said)
+
     def test_the_drawing_has_a_row_of_equal_length_for_each_stage(self):
         for schedule in ("1f1b", "gpipe", "varuna", "zb-h1", "chimera", "interleaved"):
             code, out, _ = dmlplan(f"{BASE} --draw --set plan.schedule.name={schedule}")
