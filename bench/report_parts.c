@@ -62,6 +62,7 @@ void fill_metrics(struct result *out, const struct run *run, double *work)
     const char *no_peak = job_is_simulated() ? "simulated time has no sgemm rate" : "not measured";
     out->metrics.sgemm_flop_per_s = maybe(peak, no_peak);
     out->metrics.mfu_frac = maybe(flop / out->metrics.step_s.median / peak, isfinite(peak) ? "no step was measured" : no_peak);
+    out->metrics.peak_rss_B = NAN; /* unless a rank knows */
     for (size_t i = 0; i < out->n_ranks; i++)
         out->metrics.peak_rss_B = fmax(out->metrics.peak_rss_B, out->ranks[i].peak_rss_B);
 }

@@ -229,7 +229,8 @@ void result_print_summary(const struct result *r, const char *path, FILE *out)
     print_bubble(r, out);
     print_bytes(r, out);
     print_checks(r, out);
-    line(out, "memory", "%s at most in a rank", scaled(r->metrics.peak_rss_B, "B", memory));
+    if (!isnan(r->metrics.peak_rss_B))
+        line(out, "memory", "%s at most in a rank", scaled(r->metrics.peak_rss_B, "B", memory));
     for (size_t i = 0; i < r->n_warnings; i++)
         line(out, "warning", "%s", r->warnings[i]);
     if (path)

@@ -36,6 +36,7 @@ class Simulated(InFolder):
         self.assertEqual(result["tool"]["build"], "smpi")
         self.assertIsNone(result["metrics"]["mfu_frac"])
         self.assertIn("simulated", result["metrics"]["mfu_frac_why"])
+        self.assertIsNone(result["metrics"]["peak_rss_B"])  # one process holds all ranks
 
 
 if __name__ == "__main__":
