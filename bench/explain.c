@@ -157,16 +157,18 @@ static void explain_purposes(const struct view *v, const struct traffic *t)
     }
 }
 
-/* What the ranks of a group send each other, by the purposes of its axis. */
-static double group_B(const struct view *v, const struct traffic *t, enum axis axis, int at[AXIS_COUNT])
+/* What the ranks of the group of `at` along an axis send each other. */
+static double group_B(const struct view *v, const struct traffic *t, enum axis axis, const int at[AXIS_COUNT])
 {
     const int degree = v->first->degree[axis];
+    const char *order = v->config->parallel.order;
+    int from[AXIS_COUNT], to[AXIS_COUNT];
     double B = 0;
-    for (at[axis] = 0; at[axis] < degree; at[axis]++)
-        for (int p = 0; p < PURPOSE_COUNT; p++)
-            if (!strcmp(traffic_group((enum purpose)p), axis_name(axis)))
-                B += traffic_sent_B(t, (enum purpose)p, grid_rank(v->first->degree, v->config->parallel.order, at));
-    at[axis] = 0;
+    memcpy(from, at, sizeof from);
+    memcpy(to, at, sizeof to);
+    for (from[axis] = 0; from[axis] < degree; from[axis]++)
+        for (to[axis] = 0; to[axis] < degree; to[axis]++)
+            B += traffic_link_B(t, grid_rank(v->first->degree, order, from), grid_rank(v->first->degree, order, to));
     return B;
 }
 
@@ -266,7 +268,7 @@ static status explain_traffic(const struct view *v)
     TRY(traffic_open(&t, v->config, v->ranks));
     explain_purposes(v, &t);
     if (v->ranks > 1)
-        fprintf(v->out, "\ngroups of ranks, and what each sends within\n");
+        fprintf(v->out, "\ngroups of ranks, and what their ranks send each other\n");
     for (int axis = 0; axis < AXIS_COUNT; axis++)
         if (v->first->degree[axis] > 1)
             explain_groups(v, &t, (enum axis)axis);

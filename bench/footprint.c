@@ -32,16 +32,19 @@ status footprint_shape(const struct assignment *a, int part, struct gradient_sha
 }
 
 /* All parameters (with ZeRO 3 beside the own ones), their gradients, and of the slices that this replica verifies the largest one's
- * values and direction; slices are dealt to the replicas in the model's order (verify.c). */
-static double verification_B(const struct config *c, const struct assignment *a, const struct network *net,
+ * values and direction; slices are dealt to the replicas in the model's order (verify.c). And the activations of a few samples. */
+static double verification_B(const struct config *c, const struct assignment *a, const struct part_plan *p,
                              const struct gradient_plan *g)
 {
+    const struct network *net = &p->net;
+    const double few = a->samples > VERIFIED_SAMPLES ? (double)VERIFIED_SAMPLES / a->samples : 1;
     size_t largest = 0;
     for (int i = 0; i < net->params.count; i++)
         if ((net->params.slices[0].index + i) % a->degree[AXIS_DATA] == a->at[AXIS_DATA] && net->params.slices[i].n > largest)
             largest = net->params.slices[i].n;
     const double kept = c->parallel.zero == 3 ? (double)g->state_floats : 0;
-    return c->measure.verify ? 4 * (2 * (double)net->params.n + kept + 2 * (double)largest) : 0;
+    const double graph_B = few * stash_B(a, p) / p->graphs;
+    return c->measure.verify ? 4 * (2 * (double)net->params.n + kept + 2 * (double)largest) + graph_B : 0;
 }
 
 double footprint_most_B(const struct footprint *f)
@@ -52,7 +55,6 @@ double footprint_most_B(const struct footprint *f)
 
 static status add_part(const struct config *c, const struct assignment *a, int i, struct footprint *f)
 {
-    const struct network *net = &a->parts[i].net;
     struct gradient_shape shape;
     int rank, ranks;
     TRY(footprint_shape(a, i, &shape));
@@ -66,7 +68,7 @@ static status add_part(const struct config *c, const struct assignment *a, int i
     f->gradients_sent_B += g.sent_B;
     f->parameters_sent_B += g.parameters_sent_B;
     f->activations_B += stash_B(a, &a->parts[i]);
-    f->verification_B += verification_B(c, a, net, &g);
+    f->verification_B += verification_B(c, a, &a->parts[i], &g);
     return STATUS_OK;
 }
 

@@ -5,6 +5,8 @@
 #include "bench/assignment.h"
 #include "bench/gradient.h"
 
+enum { VERIFIED_SAMPLES = 2 }; /* of a micro-batch, at most: the check costs eight forward passes a slice */
+
 struct footprint {
     double parameters_B, gradients_B, optimizer_B, exchange_B; /* the last: codes, error feedback, and what is tied or partial */
     double activations_B;                                      /* of the micro-batches in flight */

@@ -371,6 +371,11 @@ void links_awaited(const struct links *l, double *count, double *s)
     *s = l->awaited_s;
 }
 
+void links_forget_awaited(struct links *l)
+{
+    l->awaited = l->awaited_s = 0;
+}
+
 void links_poll(struct links *l)
 {
     for (int d = 0; d < DIRECTIONS; d++) {

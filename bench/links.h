@@ -49,8 +49,11 @@ void links_wait_for_either(struct links *l, struct stopwatch *w);
 /* Sends a part's output (TO_NEXT) or input gradient (TO_PREVIOUS). `owned`: the links return the buffer when it is sent; else the
  * caller keeps it, and leaves it alone until links_finish or until the answer to it is there. May wait for an earlier send. */
 void links_send(struct links *l, enum direction d, int part, int micro, float *buffer, bool owned, struct stopwatch *w);
-/* Local. Messages that were waited for when they came, all in all, and the seconds from their sending to then. */
+/* Local. Messages that were waited for when they came, since links_open or links_forget, and the seconds from their sending to
+ * then.
+ */
 void links_awaited(const struct links *l, double *count, double *s);
+void links_forget_awaited(struct links *l);
 /* Local. Gives messages on their way a chance to move. */
 void links_poll(struct links *l);
 /* Returns when everything sent has gone. */

@@ -231,11 +231,14 @@ static void complain(void)
 static void complain_together(int argc, char **argv)
 {
     struct job job;
-    complain();
-    if (!launched_rank())
+    if (!job_is_simulated())
+        complain();
+    if (!launched_rank() && !job_is_simulated())
         return;
     job_open(&job, &argc, &argv);
-    job_barrier(&job);
+    if (job_is_simulated() && job.rank == 0)
+        complain();
+    status_agree(STATUS_USAGE, job.world); /* the first gate of a run: another program of the job may have no mistake */
     job_close(&job);
 }
 

@@ -16,11 +16,12 @@ status params_reserve(struct params *p, int slices)
     return p->slices ? STATUS_OK : status_fail(STATUS_FAILED, "no memory for the table of %d parameter slices", slices);
 }
 
-/* The shard's block of n rows or columns. */
-static void take_block(int n, const struct shard *shard, int *first, int *count)
+/* The shard's block of n rows or columns; returns the largest block of any rank. */
+static size_t take_block(int n, const struct shard *shard, int *first, int *count)
 {
     *first = (int)block_start((size_t)n, shard->ranks, shard->rank);
     *count = (int)block_length((size_t)n, shard->ranks, shard->rank);
+    return ((size_t)n + (size_t)shard->ranks - 1) / (size_t)shard->ranks;
 }
 
 size_t params_add(struct params *p, const char *name, const struct slice_form *form, const struct shard *shard)
@@ -41,13 +42,14 @@ size_t params_add(struct params *p, const char *name, const struct slice_form *f
         .groups = groups,
     };
     snprintf(s->name, sizeof s->name, "%s.%s", name, form->part);
+    size_t rows = (size_t)form->rows, columns = (size_t)form->columns;
     if (form->cut == CUT_ROWS)
-        take_block(form->rows, shard, &s->first_row, &s->rows);
+        rows = take_block(form->rows, shard, &s->first_row, &s->rows);
     else if (form->cut != CUT_NONE)
-        take_block(form->columns / groups, shard, &s->first_column, &s->columns);
+        columns = (size_t)groups * take_block(form->columns / groups, shard, &s->first_column, &s->columns);
     if (groups > 1)
         s->columns *= groups;
-    s->n = (size_t)s->rows * (size_t)s->columns;
+    s->n = rows * columns;
     p->n += s->n;
     return s->at;
 }

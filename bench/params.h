@@ -25,9 +25,9 @@ enum cut {
 };
 
 struct slice {
-    char name[48];     /* "block.3.attention.qkv.weight" */
-    int index;         /* its number in the whole model, however that is split and cut */
-    size_t at, n;      /* floats; n = rows * columns */
+    char name[48]; /* "block.3.attention.qkv.weight" */
+    int index;     /* its number in the whole model, however that is split and cut */
+    size_t at, n;  /* floats: rows * columns, and zeros up to the largest share of any tensor rank, so that all have one layout */
     int rows, columns; /* of what is here; a vector has 1 row */
     float mean;        /* initial value where deviation is 0 */
     float deviation;   /* of the normal initial values, whose mean is 0; 0: all equal to mean */

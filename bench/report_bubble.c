@@ -42,6 +42,7 @@ static void fill_idle(struct result *out, bool known)
         struct rank_row *row = &out->ranks[r];
         row->idle_activation_s = known ? spent_s(out, r, PHASE_IDLE_ACTIVATION) / steps : NAN;
         row->idle_gradient_s = known ? spent_s(out, r, PHASE_IDLE_GRADIENT) / steps : NAN;
+        row->idle_send_s = known ? spent_s(out, r, PHASE_IDLE_SEND) / steps : NAN;
         row->transfer_s = known ? spent_s(out, r, PHASE_TRANSFER) / steps : NAN;
     }
 }

@@ -28,7 +28,7 @@ struct rank_row { /* one per rank */
     const char *host, *cpuset;
     double data, pipeline, tensor; /* coordinates */
     double parameters_count;
-    double idle_activation_s, idle_gradient_s, transfer_s; /* mean of a measured step; NaN: no pipeline */
+    double idle_activation_s, idle_gradient_s, idle_send_s, transfer_s; /* mean of a measured step; NaN: no pipeline */
     double peak_rss_B, context_switches_voluntary, context_switches_involuntary, page_faults_minor, page_faults_major;
 };
 

@@ -63,6 +63,8 @@ static const struct field rank_fields[] = {
       .help = "Mean of a measured step: waiting until the stage before had sent an activation." },
     { "idle_gradient_s", FIELD_REAL, AT(idle_gradient_s), no_pipeline, .unit = "seconds",
       .help = "Until the stage behind had sent a gradient." },
+    { "idle_send_s", FIELD_REAL, AT(idle_send_s), no_pipeline, .unit = "seconds",
+      .help = "Until a neighbour had room for a message." },
     { "transfer_s", FIELD_REAL, AT(transfer_s), no_pipeline, .unit = "seconds", .help = "For what was sent and had not arrived." },
     { "peak_rss_B", FIELD_REAL, AT(peak_rss_B), not_told, .unit = "bytes", .help = "Peak resident memory." },
     { "context_switches_voluntary_count", FIELD_REAL, AT(context_switches_voluntary), not_told,

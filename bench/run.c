@@ -127,6 +127,8 @@ static status run_steps(struct run *r)
     r->sent_before = trainer_ledger(&r->trainer);
     r->stepping = true;
     for (int64_t step = 0; step < steps && s == STATUS_OK; step++) {
+        if (step == c->measure.warmup_steps)
+            links_forget_awaited(r->trainer.links);
         const double loss = run_step(r, step);
         if (!isfinite(loss))
             s = status_fail(STATUS_FAILED, "the loss is %s at step %lld (the learning rate %s)",

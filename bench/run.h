@@ -31,7 +31,7 @@ struct run {
     struct ledger ledger;                  /* of the steps */
     struct ledger sent_before, sent_after; /* all that was sent until then */
     struct usage before, after;            /* the steps */
-    atomic_bool stepping; /* the set-up is done, and samples are being taken */
+    atomic_bool stepping;                  /* the set-up is done, and samples are being taken */
     uint64_t parameter_hash;
     bool replicas_identical, compared; /* compared: the end was reached */
 };

@@ -173,6 +173,7 @@ static void add_partial(struct trainer *t)
     struct walk walk = { .trainer = t };
     if (n == 0)
         return;
+    memset(t->waiting, 0, n * sizeof *t->waiting); /* likewise */
     walk_all(&walk, is_partial, pack);
     tensor_sum_partial(&t->tensor, t->waiting, n);
     walk_all(&walk, is_partial, unpack);

@@ -12,10 +12,10 @@
 #include <xxhash.h>
 
 #include "bench/batch.h"
+#include "bench/footprint.h"
 #include "collectives/job.h"
 #include "kernels/random.h"
 
-enum { SAMPLES = 2 };  /* of the micro-batch, at most: the check costs eight forward passes a slice */
 enum { ATTEMPTS = 16 }; /* on other samples each, because of relu */
 
 /* How far to move along the gradient: the loss should change by this fraction of itself, far above the rounding of a float sum, */
@@ -264,7 +264,7 @@ status verify_gradients(struct trainer *t, double *worst)
     const status s = status_agree(prepare(t, &room, &opinions, count), t->grid.world);
     if (s == STATUS_OK) {
         struct check c = { .t = t, .replica = job_of(t->replica), .kept = room, .direction = room + largest_slice(t) };
-        c.samples = batch_samples(t->config, 0) < SAMPLES ? batch_samples(t->config, 0) : SAMPLES;
+        c.samples = batch_samples(t->config, 0) < VERIFIED_SAMPLES ? batch_samples(t->config, 0) : VERIFIED_SAMPLES;
         c.rows = (double)c.samples * t->plan.parts[0].net.rows_per_sample;
         hold_all(t, true);
         for (c.step = 0, *worst = INFINITY; c.step < ATTEMPTS && !is_good(*worst); c.step++) {

@@ -16,11 +16,17 @@ static size_t place(int i, size_t k)
     return whole.net.params.slices[i].at + slice_place(s, (int)row, (int)(column / run)) + column % run;
 }
 
+/* Of a slice: what stands behind it is there for its layout to be every rank's. */
+static size_t real_floats(const struct slice *s)
+{
+    return (size_t)s->rows * (size_t)s->columns;
+}
+
 static void share_params(void)
 {
     for (int i = 0; i < part.net.params.count; i++) {
         const struct slice *s = &part.net.params.slices[i];
-        for (size_t k = 0; k < s->n; k++)
+        for (size_t k = 0; k < real_floats(s); k++)
             part.params[s->at + k] = whole.params[place(i, k)];
     }
 }
@@ -30,7 +36,7 @@ static double slice_difference(const float *x, const float *all, int i)
 {
     const struct slice *s = &part.net.params.slices[i];
     double difference = 0;
-    for (size_t k = 0; k < s->n; k++)
+    for (size_t k = 0; k < real_floats(s); k++)
         difference = fmax(difference, fabs((double)x[s->at + k] - (double)all[place(i, k)]));
     return difference;
 }
@@ -107,8 +113,10 @@ static void shards_have_the_bits_of_the_whole_and_cover_it_once(void **state)
         for (int i = 0; i < part.net.params.count; i++) {
             const struct slice *s = &part.net.params.slices[i];
             assert_on_all_ranks(s->index == i && s->decays == whole.net.params.slices[i].decays);
-            for (size_t k = 0; k < s->n && !(slice_is_whole(s) && job.rank); k++)
+            for (size_t k = 0; k < real_floats(s) && !(slice_is_whole(s) && job.rank); k++)
                 covered[place(i, k)]++;
+            assert_on_all_ranks(job_same(&job, s->n) && job_same(&job, s->at)); /* one layout on all */
+            assert_on_all_ranks(largest(part.params + s->at + real_floats(s), s->n - real_floats(s)) == 0);
         }
         MPI_Allreduce(MPI_IN_PLACE, covered, (int)whole.net.params.n, MPI_FLOAT, MPI_SUM, job.world);
         bool once = true;
