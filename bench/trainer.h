@@ -1,5 +1,5 @@
-/* What a rank has while it trains: its groups, its parts of the model, and what is in flight. Plain data, which the set-up (train.c)
- * fills and the tasks (passes.c), the end of a step (update.c) and verification use.
+/* What a rank has while it trains: its groups, its parts of the model, and what is in flight. Plain data, which the set-up
+ * (train.c) fills and the tasks (passes.c), the end of a step (update.c) and verification use.
  */
 #ifndef DMLBENCH_BENCH_TRAINER_H
 #define DMLBENCH_BENCH_TRAINER_H
