@@ -78,6 +78,20 @@ double links_B(const struct assignment *a)
 
 static bool receives_at(const struct links *l, const struct task *task, enum direction d);
 
+/* How many of the falling values are above the bound. */
+static int count_above(const int *value, int count, int bound)
+{
+    int low = 0;
+    while (low < count) {
+        const int middle = (low + count) / 2;
+        if (value[middle] > bound)
+            low = middle + 1;
+        else
+            count = middle;
+    }
+    return low;
+}
+
 /* Message i of n, needed by task t, may be posted from the task behind the last one u < t on which has no room for it:
  *     kept(u) + i + 1 - received(u) > boundaries + AHEAD
  * A stack keeps the tasks that can be the last above some bound: falling from the bottom. */
@@ -88,16 +102,8 @@ static void find_early(struct links *l, int *stack, int *value)
     int depth = 0, received = 0;
     for (int t = 0; t < a->tasks.count; t++) {
         if (receives_at(l, &a->tasks.tasks[t], TO_NEXT)) {
-            const int bound = a->boundaries + AHEAD - received - 1;
-            int low = 0, high = depth; /* stack[0 .. low) are above the bound */
-            while (low < high) {
-                const int middle = (low + high) / 2;
-                if (value[middle] > bound)
-                    low = middle + 1;
-                else
-                    high = middle;
-            }
-            l->early[received++] = any_time || low == 0 ? 0 : stack[low - 1] + 1;
+            const int full = count_above(value, depth, a->boundaries + AHEAD - received - 1);
+            l->early[received++] = any_time || full == 0 ? 0 : stack[full - 1] + 1;
         }
         const int now = a->kept[t] - received;
         while (depth > 0 && value[depth - 1] <= now)
