@@ -198,7 +198,7 @@ static status take_tasks(struct assignment *a)
 static status deal_leaves(struct assignment *a, const struct config *c)
 {
     const int replicas = a->degree[AXIS_DATA];
-    if (a->pipeline.schedule->placement != PLACEMENT_BIDIRECTIONAL)
+    if (pipeline_routes(&a->pipeline) == 1)
         return STATUS_OK;
     a->starts = calloc(2 * (size_t)replicas + 1, sizeof *a->starts);
     if (!a->starts)

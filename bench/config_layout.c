@@ -182,7 +182,8 @@ static struct pipeline pipeline_of(const struct config *c, int replica)
 
 static int64_t routes_of(const struct config *c)
 {
-    return pipeline_of(c, 0).schedule->placement == PLACEMENT_BIDIRECTIONAL ? 2 : 1;
+    const struct pipeline p = pipeline_of(c, 0);
+    return pipeline_routes(&p);
 }
 
 /* Every rank has a micro-batch for each of its parts: with two routes, each route has one. */

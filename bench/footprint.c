@@ -10,9 +10,9 @@
 
 void footprint_replica(const struct assignment *a, int part, int *rank, int *ranks)
 {
-    const bool two_routes = a->pipeline.schedule->placement == PLACEMENT_BIDIRECTIONAL;
-    *rank = two_routes ? 2 * a->at[AXIS_DATA] + part : a->at[AXIS_DATA];
-    *ranks = (two_routes ? 2 : 1) * a->degree[AXIS_DATA];
+    const int routes = pipeline_routes(&a->pipeline);
+    *rank = routes * a->at[AXIS_DATA] + part % routes;
+    *ranks = routes * a->degree[AXIS_DATA];
 }
 
 status footprint_shape(const struct assignment *a, int part, struct gradient_shape *shape)

@@ -89,7 +89,7 @@ static int count_recomputed(const struct task_list *list)
 static struct stage_sum sum_stage(const struct result *out, const struct run *run, int stage, const struct task_list *list)
 {
     const struct pipeline *p = &run->trainer.plan.pipeline;
-    const int chunks = p->schedule->placement == PLACEMENT_LOOPED ? pipeline_chunks(p) : 1;
+    const int chunks = pipeline_chunks(p) / pipeline_routes(p);
     const double recomputed_frac = (double)count_recomputed(list) / chunks / p->micro_batches;
     struct stage_sum s = { 0 };
     for (size_t r = 0; r < out->n_ranks; r++) {

@@ -35,7 +35,7 @@ static status fill_stages(struct result *out, const struct run *run, struct stag
     for (size_t i = 0; i < out->parallelism.n_stages; i++)
         all += rows[i].cost_frac;
     for (size_t i = 0; i < out->parallelism.n_stages; i++)
-        rows[i].cost_frac *= (mine->pipeline.schedule->placement == PLACEMENT_BIDIRECTIONAL ? 2 : 1) / all;
+        rows[i].cost_frac *= pipeline_routes(&mine->pipeline) / all;
     return STATUS_OK;
 }
 

@@ -72,6 +72,11 @@ int pipeline_chunks(const struct pipeline *p)
     return p->schedule->chunks ? p->schedule->chunks(p->options) : 1;
 }
 
+int pipeline_routes(const struct pipeline *p)
+{
+    return p->schedule->placement == PLACEMENT_BIDIRECTIONAL ? 2 : 1;
+}
+
 bool pipeline_reorders(const struct pipeline *p)
 {
     return p->schedule->reorders && p->schedule->reorders(p->options);

@@ -7,7 +7,8 @@
  * in which a micro-batch passes them:
  *   looped         position = chunk * stages + stage: one route round the stages, `chunks` times        (chunks = 1: a chain)
  *   bidirectional  chunk 0: position = stage; chunk 1: position = stages - 1 - stage: two routes, each with a copy of the model;
- * the first ceil(m / 2) micro-batches take route 0, the others route 1 Letters: p stages, m micro-batches, v chunks.
+ *                  the first ceil(m / 2) micro-batches take route 0, the others route 1
+ * Letters: p stages, m micro-batches, v chunks.
  */
 #ifndef DMLBENCH_BENCH_SCHEDULE_H
 #define DMLBENCH_BENCH_SCHEDULE_H
@@ -93,6 +94,7 @@ struct place {
     int stage, chunk;
 };
 int pipeline_chunks(const struct pipeline *p);
+int pipeline_routes(const struct pipeline *p); /* each with a copy of the model */
 bool pipeline_reorders(const struct pipeline *p);
 int pipeline_positions(const struct pipeline *p); /* of a route */
 int pipeline_position(const struct pipeline *p, struct place at);

@@ -89,7 +89,7 @@ static void deal(struct sender *s, enum purpose p, int members, double B)
 static int gather_replicas(struct sender *s, int chunk, int *me)
 {
     const struct assignment *a = &s->plan;
-    const int routes = a->pipeline.schedule->placement == PLACEMENT_BIDIRECTIONAL ? 2 : 1, replicas = a->degree[AXIS_DATA];
+    const int routes = pipeline_routes(&a->pipeline), replicas = a->degree[AXIS_DATA];
     int at[AXIS_COUNT], count = 0;
     memcpy(at, a->at, sizeof at);
     for (at[AXIS_DATA] = 0; at[AXIS_DATA] < replicas; at[AXIS_DATA]++)

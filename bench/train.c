@@ -15,7 +15,7 @@
 
 static bool is_bidirectional(const struct trainer *t)
 {
-    return t->plan.pipeline.schedule->placement == PLACEMENT_BIDIRECTIONAL;
+    return pipeline_routes(&t->plan.pipeline) == 2;
 }
 
 /* The group over which a part's gradients are summed. Where all ranks are replicas that is the world, so that one engine (and its
@@ -168,8 +168,7 @@ static status plan_part(struct trainer *t, struct part *part)
     const struct gradient_shape shape = {
         .n = part->plan->net.params.n, .leaves = t->plan.leaves, .starts = t->plan.starts, .part = (uint32_t)part->plan->position
     };
-    part->engine = t->engines[group_of(t, part->plan)];
-    TRY(gradient_open(&part->gradient, part->engine, t->config, &shape, part->params));
+    TRY(gradient_open(&part->gradient, t->engines[group_of(t, part->plan)], t->config, &shape, part->params));
     initialise(t, part);
     part->state = calloc(gradient_state_floats(part->gradient) * (size_t)t->optimizer->state_arrays + 1, sizeof(float));
     return part->state ? STATUS_OK : status_fail(STATUS_FAILED, "no memory for the optimizer's state");

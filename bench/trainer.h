@@ -24,7 +24,6 @@ struct flight {
 struct part {
     const struct part_plan *plan;
     float *params, *state;
-    struct engine *engine; /* over its replicas */
     struct gradient *gradient;
     float *checked; /* while gradients are verified: where they go instead */
     struct stash stash;
