@@ -31,20 +31,27 @@ status footprint_shape(const struct assignment *a, int part, struct gradient_sha
     return STATUS_OK;
 }
 
-/* All parameters (with ZeRO 3 beside the own ones), their gradients, and of the slices that this replica verifies the largest one's
- * values and direction; slices are dealt to the replicas in the model's order (verify.c). And the activations of a few samples. */
+/* Of the slices that this replica verifies the largest one's values and direction; slices are dealt to the replicas in the model's
+ * order (verify.c). */
+static double verified_slice_B(const struct assignment *a)
+{
+    size_t largest = 0;
+    for (int i = 0; i < a->count; i++) {
+        const struct params *p = &a->parts[i].net.params;
+        for (int k = 0; k < p->count; k++) /* a copy of a tied matrix is dealt by its place, not its index */
+            if ((p->slices[0].index + k) % a->degree[AXIS_DATA] == a->at[AXIS_DATA] && p->slices[k].n > largest)
+                largest = p->slices[k].n;
+    }
+    return 2 * 4 * (double)largest;
+}
+
+/* All parameters (with ZeRO 3 beside the own ones), their gradients, and the activations of a few samples. */
 static double verification_B(const struct config *c, const struct assignment *a, const struct part_plan *p,
                              const struct gradient_plan *g)
 {
-    const struct network *net = &p->net;
     const double few = a->samples > VERIFIED_SAMPLES ? (double)VERIFIED_SAMPLES / a->samples : 1;
-    size_t largest = 0;
-    for (int i = 0; i < net->params.count; i++)
-        if ((net->params.slices[0].index + i) % a->degree[AXIS_DATA] == a->at[AXIS_DATA] && net->params.slices[i].n > largest)
-            largest = net->params.slices[i].n;
     const double kept = c->parallel.zero == 3 ? (double)g->state_floats : 0;
-    const double graph_B = few * stash_B(a, p) / p->graphs;
-    return c->measure.verify ? 4 * (2 * (double)net->params.n + kept + 2 * (double)largest) + graph_B : 0;
+    return 4 * (2 * (double)p->net.params.n + kept) + few * stash_B(a, p) / p->graphs;
 }
 
 double footprint_most_B(const struct footprint *f)
@@ -68,13 +75,15 @@ static status add_part(const struct config *c, const struct assignment *a, int i
     f->gradients_sent_B += g.sent_B;
     f->parameters_sent_B += g.parameters_sent_B;
     f->activations_B += stash_B(a, &a->parts[i]);
-    f->verification_B += verification_B(c, a, &a->parts[i], &g);
+    f->verification_B += c->measure.verify ? verification_B(c, a, &a->parts[i], &g) : 0;
     return STATUS_OK;
 }
 
 status footprint_of(const struct config *c, const struct assignment *a, struct footprint *f)
 {
-    *f = (struct footprint){ .messages_B = links_B(a), .exchange_B = 4.0 * (double)assignment_waiting(c, a) };
+    *f = (struct footprint){ .messages_B = links_B(a),
+                             .exchange_B = 4.0 * (double)assignment_waiting(c, a),
+                             .verification_B = c->measure.verify ? verified_slice_B(a) : 0 };
     for (int i = 0; i < a->count; i++)
         TRY(add_part(c, a, i, f));
     return STATUS_OK;

@@ -25,6 +25,11 @@ enum { SANITIZED = false };
     "{\"model\":{\"name\":\"mlp\",\"inputs\":256,\"hidden\":1900,\"layers\":2,\"classes\":16}" REST                                \
     ",\"exchange\":{\"bucket_B\":1048576}}"
 
+/* The same of two large matrices, each in another stage of two. */
+#define TWO_MATRICES                                                                                                               \
+    "{\"model\":{\"name\":\"mlp\",\"inputs\":256,\"hidden\":1400,\"layers\":3,\"classes\":16}" REST                                \
+    ",\"exchange\":{\"bucket_B\":1048576}}"
+
 /* Bytes resident now, and at the most since the last reset. */
 static double resident_B(const char *field)
 {
@@ -154,6 +159,18 @@ static void verification_takes_what_is_planned(void **state)
     ASSERT_PLANNED(FEW_SLICES, "parallel.zero=0", "batch.micro=2", "batch.global=8", "optimizer.name=sgd");
 }
 
+/* All parts of a rank are there together, but one room serves to move the slices of all of them. */
+static void verification_of_two_parts_takes_what_is_planned(void **state)
+{
+    (void)state;
+    skip_where_memory_cannot_be_told();
+    if (job.ranks != 2)
+        skip_on_all_ranks("needs two ranks: more deal out the slices");
+    warm_up();
+    ASSERT_PLANNED(TWO_MATRICES, "parallel.schedule.name=chimera", "parallel.pipeline=2", "batch.micro=2", "batch.global=8",
+                   "optimizer.name=sgd");
+}
+
 static void tensor_ranks_take_what_is_planned(void **state)
 {
     (void)state;
@@ -174,6 +191,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(replicas_take_what_is_planned_in_every_stage_of_zero),
         cmocka_unit_test(stages_take_what_is_planned_with_every_schedule),
         cmocka_unit_test(verification_takes_what_is_planned),
+        cmocka_unit_test(verification_of_two_parts_takes_what_is_planned),
         cmocka_unit_test(tensor_ranks_take_what_is_planned),
     };
     RUN_ON_ALL_RANKS(argc, argv, tests);
