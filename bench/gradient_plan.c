@@ -144,17 +144,24 @@ struct cost {
     size_t own_n;
 };
 
+static size_t code_B(const struct config *c, int ranks, size_t n)
+{
+    const struct coding coding = {
+        .options = c->exchange.compressor.options, .n = n, .rows = 1, .columns = n, .workers = ranks
+    };
+    return compressor_find(c->exchange.compressor.name)->code_bytes(&coding);
+}
+
 static struct cost cost_of(const struct config *c, const struct gradient_shape *s, size_t n, int rank, int ranks)
 {
     const size_t segment_B = (size_t)c->exchange.segment_B;
     const enum sum_part part = c->parallel.zero ? SUM_REDUCE_SCATTER : SUM_ALLREDUCE;
-    const struct compressor *compressor = compressor_find(c->exchange.compressor.name);
     const struct allreduce *a = allreduce_find(c->exchange.allreduce);
     const struct leaf_owners o = exchanged_leaves(c, s, ranks);
     struct cost cost = { .own_n = n };
     switch (way_of(c)) {
     case CODED:
-        cost.sum_B = (double)(ranks - 1) * (double)compressor->code_bytes(c->exchange.compressor.options, n);
+        cost.sum_B = (double)(ranks - 1) * (double)code_B(c, ranks, n);
         break;
     case ORDERED:
         cost.sum_B = 4.0 * (double)ordered_sent_floats(part, segment_B, ranks, rank, n, &o);
@@ -264,7 +271,6 @@ static void plan_memory(struct gradient_plan *plan, const struct config *c, cons
 struct gradient_plan gradient_plan(const struct config *c, const struct gradient_shape *s, int rank, int ranks)
 {
     const enum way way = way_of(c);
-    const struct compressor *compressor = compressor_find(c->exchange.compressor.name);
     const double m = exchanges_leaves(c) ? (double)(s->leaves / ranks) : 1, passes = 2 * m + (double)s->recomputed;
     struct gradient_plan plan = {
         .op = way == CODED       ? "allgather"
@@ -283,7 +289,7 @@ struct gradient_plan gradient_plan(const struct config *c, const struct gradient
         plan.parameters_sent_B += c->parallel.zero == 3 ? passes * gathers(s, place) * cost.gather_B : cost.gather_B;
         plan.state_floats += cost.own_n;
         if (way == CODED)
-            plan.logical_B += (double)compressor->code_bytes(c->exchange.compressor.options, place.n);
+            plan.logical_B += (double)code_B(c, ranks, place.n);
     }
     plan_memory(&plan, c, s, rank, ranks);
     return plan;

@@ -1,53 +1,66 @@
-/* The identity: the code is the floats. Baseline of every comparison, and the member that tests the exchange. */
+/* The identity: the code is the floats. Baseline of every comparison, and the member that tests the exchanges. */
 #include <string.h>
 
 #include "kernels/compressor.h"
 
-static size_t code_bytes(const void *options, size_t n)
+static size_t code_bytes(const struct coding *c)
 {
-    (void)options;
-    return n * sizeof(float);
+    return c->n * sizeof(float);
 }
 
-static size_t scratch_bytes(const void *options, size_t n)
+static size_t encode(const struct coding *c, void *state, const float *x, unsigned char *code, void *scratch)
 {
-    (void)options, (void)n;
+    (void)state, (void)scratch;
+    memcpy(code, x, c->n * sizeof *x);
+    return code_bytes(c);
+}
+
+static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
+{
+    (void)bytes, (void)scratch;
+    for (size_t i = 0; i < c->n; i++) {
+        float value;
+        memcpy(&value, code + i * sizeof value, sizeof value);
+        y[i] += factor * value;
+    }
+}
+
+static double omega(const struct coding *c, const float *x)
+{
+    (void)c, (void)x;
     return 0;
 }
 
-static void encode(const void *options, const struct random *random, const float *x, size_t n, unsigned char *code, void *scratch)
+static double delta(const struct coding *c, const float *x)
 {
-    (void)options, (void)random, (void)scratch;
-    memcpy(code, x, n * sizeof *x);
+    (void)c, (void)x;
+    return 1;
 }
 
-static float value_at(const unsigned char *code, size_t i)
+static size_t part_elements(const struct coding *c, int part)
 {
-    float value;
-    memcpy(&value, code + i * sizeof value, sizeof value);
-    return value;
+    (void)part;
+    return c->n;
 }
 
-static void decode_add(const void *options, const unsigned char *code, float *y, size_t n)
+static void encode_part(const struct coding *c, void *state, const float *x, int part, unsigned char *code, void *scratch)
 {
-    (void)options;
-    for (size_t i = 0; i < n; i++)
-        y[i] += value_at(code, i);
+    (void)part;
+    encode(c, state, x, code, scratch);
 }
 
-static void decode_subtract(const void *options, const unsigned char *code, float *y, size_t n)
-{
-    (void)options;
-    for (size_t i = 0; i < n; i++)
-        y[i] -= value_at(code, i);
-}
+static const struct linear linear = {
+    .element = ELEMENT_FLOAT, .parts = 1, .part_elements = part_elements, .encode_part = encode_part
+};
 
 const struct compressor compress_none = {
     .member = { .name = "none", .help = "Sends the gradient as it is." },
-    .traits = COMPRESSOR_LOSSLESS | COMPRESSOR_LINEAR | COMPRESSOR_UNBIASED,
+    .traits = COMPRESSOR_LOSSLESS | COMPRESSOR_LINEAR | COMPRESSOR_UNBIASED | COMPRESSOR_TIGHT | COMPRESSOR_CONTRACTIVE |
+              COMPRESSOR_FIXED_SIZE,
     .code_bytes = code_bytes,
-    .scratch_bytes = scratch_bytes,
     .encode = encode,
-    .decode_add = decode_add,
-    .decode_subtract = decode_subtract,
+    .decode = decode,
+    .omega = omega,
+    .delta = delta,
+    .linear = &linear,
 };

@@ -26,30 +26,28 @@ static const struct key keys[] = {
 
 enum { DIGIT_BITS = 11, BUCKETS = 1 << DIGIT_BITS, SAMPLE_MAX = 16384, SAMPLE_SHARE = 16 };
 
-static const char *refuses(const void *options, size_t n)
+static const char *refuses(const struct coding *c)
 {
-    (void)options;
-    return n > UINT32_MAX ? "more than 4294967295 floats do not fit its 32-bit indices" : NULL;
+    return c->n > UINT32_MAX ? "more than 4294967295 floats do not fit its 32-bit indices" : NULL;
 }
 
 /* ceil(ratio n), where a product that misses an integer by rounding alone is that integer: 0.07 * 100 is 7. */
-static size_t kept(const void *options, size_t n)
+static size_t kept(const struct coding *c)
 {
-    const struct options *o = options;
-    const double product = o->ratio * (double)n, nearest = rint(product);
+    const struct options *o = c->options;
+    const double product = o->ratio * (double)c->n, nearest = rint(product);
     const double k = fabs(product - nearest) <= 2 * DBL_EPSILON * product ? nearest : ceil(product);
-    return k < 1 ? n > 0 : (size_t)k;
+    return k < 1 ? c->n > 0 : (size_t)k;
 }
 
-static size_t code_bytes(const void *options, size_t n)
+static size_t code_bytes(const struct coding *c)
 {
-    return kept(options, n) * (sizeof(uint32_t) + sizeof(float));
+    return kept(c) * (sizeof(uint32_t) + sizeof(float));
 }
 
-static size_t scratch_bytes(const void *options, size_t n)
+static size_t scratch_bytes(const struct coding *c)
 {
-    (void)options;
-    return n * sizeof(uint32_t); /* candidates */
+    return c->n * sizeof(uint32_t); /* candidates */
 }
 
 static uint32_t magnitude(float x)
@@ -106,13 +104,13 @@ static size_t gather(const float *x, size_t n, uint32_t least, uint32_t *index)
     return count;
 }
 
-static void encode(const void *options, const struct random *random, const float *x, size_t n, unsigned char *code, void *scratch)
+static size_t encode(const struct coding *c, void *state, const float *x, unsigned char *code, void *scratch)
 {
-    (void)random;
-    const size_t k = kept(options, n);
+    (void)state;
+    const size_t n = c->n, k = kept(c);
     uint32_t *index = scratch;
     if (k == 0)
-        return;
+        return 0;
     size_t count = gather(x, n, guess(x, n, k, index), index), ties;
     if (count < k)
         count = gather(x, n, 0, index);
@@ -128,29 +126,36 @@ static void encode(const void *options, const struct random *random, const float
         code += sizeof *index;
         values += sizeof *x;
     }
+    return code_bytes(c);
 }
 
-static void decode(const void *options, const unsigned char *code, float factor, float *y, size_t n)
+static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
 {
-    const size_t k = kept(options, n);
+    (void)bytes, (void)scratch;
+    const size_t k = kept(c);
     for (size_t i = 0; i < k; i++) {
         uint32_t index;
         float value;
         memcpy(&index, code + i * sizeof index, sizeof index);
         memcpy(&value, code + k * sizeof index + i * sizeof value, sizeof value);
-        if (index < n)
+        if (index < c->n)
             y[index] += factor * value;
     }
 }
 
-static void decode_add(const void *options, const unsigned char *code, float *y, size_t n)
+static size_t entries(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, float *value)
 {
-    decode(options, code, 1, y, n);
+    (void)bytes;
+    const size_t k = kept(c);
+    memcpy(index, code, k * sizeof *index);
+    memcpy(value, code + k * sizeof *index, k * sizeof *value);
+    return k;
 }
 
-static void decode_subtract(const void *options, const unsigned char *code, float *y, size_t n)
+static double delta(const struct coding *c, const float *x)
 {
-    decode(options, code, -1, y, n);
+    (void)x;
+    return (double)kept(c) / (double)c->n;
 }
 
 const struct compressor compress_topk = {
@@ -159,11 +164,13 @@ const struct compressor compress_topk = {
                 .source = "Aji & Heafield 2017; Stich et al. 2018",
                 .keys = keys,
                 .options_bytes = sizeof(struct options) },
-    .traits = COMPRESSOR_CONTRACTIVE,
+    .traits = COMPRESSOR_CONTRACTIVE | COMPRESSOR_FIXED_SIZE | COMPRESSOR_SPARSE,
     .refuses = refuses,
     .code_bytes = code_bytes,
     .scratch_bytes = scratch_bytes,
     .encode = encode,
-    .decode_add = decode_add,
-    .decode_subtract = decode_subtract,
+    .decode = decode,
+    .delta = delta,
+    .entries = entries,
+    .most_entries = kept,
 };

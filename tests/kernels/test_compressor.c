@@ -100,6 +100,11 @@ static int by_index(const void *pa, const void *pb)
     return (a > b) - (a < b);
 }
 
+static struct coding coding_of(const void *options, size_t n)
+{
+    return (struct coding){ .options = options, .n = n, .rows = 1, .columns = n, .workers = 1 };
+}
+
 /* order[0..k) = the indices of the k largest, ascending */
 static void sort(size_t n, size_t k)
 {
@@ -111,11 +116,12 @@ static void sort(size_t n, size_t k)
 
 static void check_topk(size_t n, double ratio)
 {
-    const size_t bytes = compress_topk.code_bytes(&ratio, n), k = bytes / 8, room = compress_topk.scratch_bytes(&ratio, n);
+    const struct coding c = coding_of(&ratio, n);
+    const size_t bytes = compress_topk.code_bytes(&c), k = bytes / 8, room = compress_topk.scratch_bytes(&c);
     unsigned char *odd = code + 1; /* codes need no alignment */
     memset(code, 0xAB, sizeof code);
     memset(scratch, 0xCD, sizeof scratch);
-    compress_topk.encode(&ratio, NULL, x, n, odd, scratch);
+    assert_int_equal(compress_topk.encode(&c, NULL, x, odd, scratch), bytes);
     sort(n, k);
     for (size_t i = 0; i < k; i++) {
         assert_memory_equal(odd + 4 * i, &order[i], 4);
@@ -150,17 +156,21 @@ static void topk_keeps_the_ceiling_of_its_share_and_at_least_one(void **state)
         size_t n, k;
     } rows[] = { { 0.1, 10, 1 }, { 0.07, 100, 7 }, { 0.01, 100, 1 }, { 0.01, 101, 2 }, { 1e-9, 5, 1 },   { 1, 12345, 12345 },
                  { 0.3, 10, 3 }, { 0.5, 3, 2 },    { 0.1, 0, 0 },    { 1, 0, 0 },      { 1 / 3., 3, 1 }, { 0.01, 4 << 20, 41944 } };
-    for (size_t i = 0; i < COUNT(rows); i++)
-        assert_int_equal(compress_topk.code_bytes(&rows[i].ratio, rows[i].n), 8 * rows[i].k);
-    compress_topk.encode(&rows[8].ratio, NULL, x, 0, code, scratch);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct coding c = coding_of(&rows[i].ratio, rows[i].n);
+        assert_int_equal(compress_topk.code_bytes(&c), 8 * rows[i].k);
+    }
+    const struct coding nothing = coding_of(&rows[8].ratio, 0);
+    assert_int_equal(compress_topk.encode(&nothing, NULL, x, code, scratch), 0);
 }
 
 static void topk_refuses_what_its_indices_cannot_count(void **state)
 {
     (void)state;
     const double ratio = 0.01;
-    assert_null(compress_topk.refuses(&ratio, UINT32_MAX));
-    assert_non_null(compress_topk.refuses(&ratio, (size_t)UINT32_MAX + 1));
+    const struct coding fits = coding_of(&ratio, UINT32_MAX), more = coding_of(&ratio, (size_t)UINT32_MAX + 1);
+    assert_null(compress_topk.refuses(&fits));
+    assert_non_null(compress_topk.refuses(&more));
 }
 
 static void topk_leaves_the_error_when_its_code_is_subtracted(void **state)
@@ -169,14 +179,15 @@ static void topk_leaves_the_error_when_its_code_is_subtracted(void **state)
     const double ratio = 0.1;
     enum { N = 1000 };
     gaussian(N);
-    compress_topk.encode(&ratio, NULL, x, N, code, scratch);
+    const struct coding c = coding_of(&ratio, N);
+    const size_t bytes = compress_topk.encode(&c, NULL, x, code, scratch);
     memcpy(y, x, N * sizeof *y);
-    compress_topk.decode_subtract(&ratio, code, y, N);
+    compress_topk.decode(&c, code, bytes, -1, y, scratch);
     double before = 0, after = 0;
     for (int i = 0; i < N; i++)
         before += (double)x[i] * x[i], after += (double)y[i] * y[i];
     assert_true(after <= (1 - ratio) * before);
-    compress_topk.decode_add(&ratio, code, y, N);
+    compress_topk.decode(&c, code, bytes, 1, y, scratch);
     assert_memory_equal(x, y, N * sizeof *x);
 }
 
@@ -189,7 +200,8 @@ static void topk_ignores_indices_outside_the_vector(void **state)
     memcpy(code, indices, sizeof indices);
     memcpy(code + sizeof indices, values, sizeof values);
     memset(y, 0, 5 * sizeof *y);
-    compress_topk.decode_add(&ratio, code, y, 4);
+    const struct coding c = coding_of(&ratio, 4);
+    compress_topk.decode(&c, code, 32, 1, y, scratch);
     assert_true(y[0] == 0 && y[1] == 20 && y[2] == 0 && y[3] == 0 && y[4] == 0);
 }
 
@@ -198,13 +210,14 @@ static void none_sends_every_bit(void **state)
     (void)state;
     enum { N = 101 };
     gaussian(N);
-    assert_int_equal(compress_none.code_bytes(NULL, N), 4 * N);
-    compress_none.encode(NULL, NULL, x, N, code + 1, NULL);
+    const struct coding c = coding_of(NULL, N);
+    assert_int_equal(compress_none.code_bytes(&c), 4 * N);
+    assert_int_equal(compress_none.encode(&c, NULL, x, code + 1, NULL), 4 * N);
     assert_memory_equal(code + 1, x, 4 * N);
     memset(y, 0, N * sizeof *y);
-    compress_none.decode_add(NULL, code + 1, y, N);
+    compress_none.decode(&c, code + 1, 4 * N, 1, y, NULL);
     assert_memory_equal(y, x, 4 * N);
-    compress_none.decode_subtract(NULL, code + 1, y, N);
+    compress_none.decode(&c, code + 1, 4 * N, -1, y, NULL);
     for (int i = 0; i < N; i++)
         assert_true(y[i] == 0);
 }

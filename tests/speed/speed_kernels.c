@@ -20,6 +20,7 @@ static unsigned char *code;
 static int32_t symbols[ROWS];
 static double loss;
 static const double ratio = 0.01;
+static const struct coding many = { .options = &ratio, .n = MANY, .rows = 1, .columns = MANY, .workers = 1 };
 static const struct random numbers = { .seed = 1 };
 
 /* Options as the config makes them, from the defaults of the member's rows; none of its values is text. */
@@ -126,22 +127,22 @@ static void normal(void)
 
 static void topk(void)
 {
-    compress_topk.encode(&ratio, &numbers, x, MANY, code, scratch);
+    compress_topk.encode(&many, NULL, x, code, scratch);
 }
 
 static void topk_equal(void)
 {
-    compress_topk.encode(&ratio, &numbers, ones, MANY, code, scratch);
+    compress_topk.encode(&many, NULL, ones, code, scratch);
 }
 
 static void topk_add(void)
 {
-    compress_topk.decode_add(&ratio, code, y, MANY);
+    compress_topk.decode(&many, code, compress_topk.code_bytes(&many), 1, y, scratch);
 }
 
 static void none_add(void)
 {
-    compress_none.decode_add(NULL, (const unsigned char *)x, y, MANY);
+    compress_none.decode(&many, (const unsigned char *)x, 4 * (size_t)MANY, 1, y, NULL);
 }
 
 static void square(void)
