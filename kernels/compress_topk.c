@@ -143,9 +143,9 @@ static void decode(const struct coding *c, const unsigned char *code, size_t byt
     }
 }
 
-static size_t entries(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, float *value)
+static size_t entries(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, float *value, void *scratch)
 {
-    (void)bytes;
+    (void)bytes, (void)scratch;
     const size_t k = kept(c);
     memcpy(index, code, k * sizeof *index);
     memcpy(value, code + k * sizeof *index, k * sizeof *value);

@@ -25,8 +25,10 @@ enum compressor_traits {
     COMPRESSOR_CONTRACTIVE = 8, /* |C(x) - x|^2 <= (1 - delta) |x|^2, delta > 0; of random ones, in expectation */
     COMPRESSOR_FIXED_SIZE = 16, /* a code always has code_bytes bytes */
     COMPRESSOR_LINEAR = 32,     /* codes are numbers whose sum over workers is the code of the sum: they ride an allreduce */
-    COMPRESSOR_SPARSE = 64,     /* a code is a list of entries; it ends with their values as floats */
-    COMPRESSOR_FEEDBACK = 128   /* keeps what it did not send itself, in its state: the exchange must not do so, too */
+    COMPRESSOR_SPARSE = 64, /* a code is a list of entries; it ends with their values as floats. FIXED_SIZE: of most_entries; else
+                               it is index[k] (uint32), value[k], nothing between (see kernels/chain.h for the exception) */
+    COMPRESSOR_FEEDBACK = 128, /* keeps what it did not send itself, in its state: the exchange must not do so, too */
+    COMPRESSOR_MATRIX = 256    /* looks at rows and columns */
 };
 
 /* One vector that is compressed: how, by whom, when. */
@@ -72,7 +74,7 @@ struct levels {
 
 struct compressor {
     struct member member;
-    unsigned traits;                             /* whatever the options */
+    unsigned traits;                              /* whatever the options */
     unsigned (*more_traits)(const void *options); /* OPTIONAL: and these */
     /* NULL, or why this vector cannot be compressed (a part of a sentence that names the option, its value and what would fit);
      * valid until the next call. OPTIONAL. */
@@ -96,13 +98,15 @@ struct compressor {
     void (*finish_sum)(const struct coding *c, float *y);
     /* Bits of information in a code as the literature counts them, where that is not 8 per byte. OPTIONAL. */
     double (*logical_bits)(const struct coding *c, const unsigned char *code, size_t bytes);
-    /* What is claimed of x[n], or of every x if that is known: UNBIASED; CONTRACTIVE. */
+    /* What is claimed of x[n], or of every x if that is known: UNBIASED; CONTRACTIVE. x NULL: of every x (INFINITY or 0 if nothing)
+     */
     double (*omega)(const struct coding *c, const float *x);
     double (*delta)(const struct coding *c, const float *x);
     const struct linear *linear; /* LINEAR */
     const struct levels *levels; /* OPTIONAL */
-    /* SPARSE: index[k] ascending, value[k]; returns k <= most_entries. */
-    size_t (*entries)(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, float *value);
+    /* SPARSE: index[k] ascending, below n, whatever the code; value[k]; returns k <= most_entries, for which there must be room. */
+    size_t (*entries)(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, float *value,
+                      void *scratch);
     size_t (*most_entries)(const struct coding *c);
 };
 
