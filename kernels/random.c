@@ -60,6 +60,15 @@ void random_uniform(const struct random *r, float *x, size_t n)
     }
 }
 
+void random_bits(const struct random *r, uint64_t first, uint32_t *words, size_t n)
+{
+    for (size_t i = 0; i < n; i += BATCH) {
+        uint32_t batch[BATCH];
+        batch_words(r, (uint32_t)((first + i) / 4), batch);
+        memcpy(words + i, batch, (n - i < BATCH ? n - i : BATCH) * sizeof *words);
+    }
+}
+
 /* Numbers i .. i + BATCH - 1, where i is a multiple of BATCH.
  * Box-Muller: two uniform numbers u in (0, 1] and v in [0, 1) give sqrt(-2 log u) (cos, sin)(2 pi v). The first half of a batch's
  * words makes the u, the second the v; numbers j and j + BATCH/2 are a pair. */

@@ -30,6 +30,9 @@ void random_words(const struct random *r, uint32_t block, uint32_t words[4]);
  * i / 16 % 4 of block 16 (i / 64) + i % 16, the order in which sixteen blocks side by side are made. */
 void random_uniform(const struct random *r, float *x, size_t n);
 
+/* words[i] is word first + i < 2^34 of the sequence whose upper 24 bits random_uniform gives; first is a multiple of 64. */
+void random_bits(const struct random *r, uint64_t first, uint32_t *words, size_t n);
+
 /* x[i] is number first + i < 2^34 of a sequence that depends on r alone: normal with mean 0 and standard deviation `deviation`
  * (Box-Muller). */
 void random_normal(const struct random *r, float deviation, uint64_t first, float *x, size_t n);

@@ -36,6 +36,18 @@ static void uniform_numbers_are_the_words_of_sixteen_blocks_at_a_time(void **sta
     }
 }
 
+static void bits_are_the_words_that_uniform_numbers_are_made_of(void **state)
+{
+    (void)state;
+    static uint32_t words[301];
+    random_uniform(&some, x, 64 + 300);
+    words[300] = 99;
+    random_bits(&some, 64, words, 300);
+    for (size_t i = 0; i < 300; i++)
+        assert_true(x[64 + i] == (float)(words[i] >> 8) / 16777216);
+    assert_int_equal(words[300], 99);
+}
+
 static void an_element_depends_on_its_index_alone(void **state)
 {
     (void)state;
@@ -183,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_are_the_known_answers_of_random123),
         cmocka_unit_test(uniform_numbers_are_the_words_of_sixteen_blocks_at_a_time),
+        cmocka_unit_test(bits_are_the_words_that_uniform_numbers_are_made_of),
         cmocka_unit_test(an_element_depends_on_its_index_alone),
         cmocka_unit_test(every_part_of_the_key_changes_the_numbers),
         cmocka_unit_test(moments_are_those_of_the_distribution),
