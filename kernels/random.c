@@ -10,7 +10,7 @@
 
 #include "kernels/vector.h"
 
-enum { ROUNDS = 10, BATCH = 4 * LANES }; /* BATCH numbers are made at a time: the words of LANES blocks */
+enum { ROUNDS = 10, BATCH = 4 * LANES, BULK = 2 * BATCH }; /* a batch: the words of LANES blocks; a bulk is made at a time */
 
 void random_words(const struct random *r, uint32_t block, uint32_t words[4])
 {
@@ -20,62 +20,82 @@ void random_words(const struct random *r, uint32_t block, uint32_t words[4])
     memcpy(words, mixed.v, sizeof mixed.v);
 }
 
-typedef uint32_t words_vec __attribute__((vector_size(64)));
 typedef uint64_t wide_vec __attribute__((vector_size(64)));
+typedef uint32_t words_vec __attribute__((vector_size(64)));
 
-/* The high halves of the 64-bit products of 32-bit lanes; *low: the low halves. */
-VEC_INLINE words_vec multiply(words_vec x, uint32_t factor, words_vec *low)
+/* 64-bit products of the low halves of the lanes. */
+VEC_INLINE wide_vec multiply(wide_vec x, uint32_t factor)
 {
-    const uint64_t half = UINT32_MAX;
-    const wide_vec even = ((wide_vec)x & half) * factor, odd = ((wide_vec)x >> 32) * factor;
-    *low = (words_vec)((even & half) | odd << 32);
-    return (words_vec)(even >> 32 | (odd & ~half));
+#ifdef __AVX512F__ /* the compiler would multiply all 64 bits, which takes three times as long on some processors */
+    return (wide_vec)_mm512_mul_epu32((__m512i)x, _mm512_set1_epi64(factor));
+#else
+    return (x & UINT32_MAX) * factor;
+#endif
 }
 
-/* The words of LANES blocks from `block` on, computed side by side: first word 0 of each, then word 1 of each, 2, 3. */
-static void batch_words(const struct random *r, uint32_t block, uint32_t words[BATCH])
+/* The words of BULK / 4 blocks from `block` on, in the order of random_bits. A word has a lane of 64 bits, whose upper half does
+ * not matter, so that products need no sorting. Four vectors of eight blocks each hide each other's latency. */
+static void bulk_words(const struct random *r, uint32_t block, uint32_t words[BULK])
 {
-    const words_vec lane = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-    words_vec c[4] = { block + lane, r->step + (words_vec){ 0 }, r->worker + (words_vec){ 0 }, r->stream + (words_vec){ 0 } };
-    uint32_t key0 = (uint32_t)r->seed, key1 = (uint32_t)(r->seed >> 32);
-    for (int round = 0; round < ROUNDS; round++, key0 += PHILOX_W32_0, key1 += PHILOX_W32_1) {
-        words_vec low0, low2;
-        const words_vec high0 = multiply(c[0], PHILOX_M4x32_0, &low0), high2 = multiply(c[2], PHILOX_M4x32_1, &low2);
-        c[0] = high2 ^ c[1] ^ key0;
-        c[1] = low2;
-        c[2] = high0 ^ c[3] ^ key1;
-        c[3] = low0;
+    enum { VECTORS = BULK / LANES / 2 };
+    const wide_vec lane = { 0, 1, 2, 3, 4, 5, 6, 7 };
+    wide_vec c[VECTORS][4];
+    for (uint32_t v = 0; v < VECTORS; v++) {
+        c[v][0] = lane + (8 * v + block);
+        c[v][1] = lane * 0 + r->step;
+        c[v][2] = lane * 0 + r->worker;
+        c[v][3] = lane * 0 + r->stream;
     }
-    memcpy(words, c, sizeof c);
+    wide_vec key0 = lane * 0 + r->seed, key1 = lane * 0 + (r->seed >> 32);
+    for (int round = 0; round < ROUNDS; round++, key0 += PHILOX_W32_0, key1 += PHILOX_W32_1)
+        for (int v = 0; v < VECTORS; v++) {
+            const wide_vec product0 = multiply(c[v][0], PHILOX_M4x32_0), product2 = multiply(c[v][2], PHILOX_M4x32_1);
+            c[v][0] = product2 >> 32 ^ c[v][1] ^ key0;
+            c[v][1] = product2;
+            c[v][2] = product0 >> 32 ^ c[v][3] ^ key1;
+            c[v][3] = product0;
+        }
+    for (int v = 0; v < VECTORS; v += 2)
+        for (int word = 0; word < 4; word++, words += LANES) {
+            const words_vec low = __builtin_shufflevector((words_vec)c[v][word], (words_vec)c[v + 1][word], 0, 2, 4, 6, 8, 10, 12,
+                                                          14, 16, 18, 20, 22, 24, 26, 28, 30);
+            memcpy(words, &low, sizeof low);
+        }
+}
+
+void random_bits(const struct random *r, uint64_t first, uint32_t *words, size_t n)
+{
+    while (n > 0) {
+        const size_t skipped = (size_t)(first % BULK), m = n < BULK - skipped ? n : BULK - skipped;
+        const uint32_t block = (uint32_t)((first - skipped) / 4);
+        if (m == BULK) {
+            bulk_words(r, block, words);
+        } else {
+            uint32_t bulk[BULK];
+            bulk_words(r, block, bulk);
+            memcpy(words, bulk + skipped, m * sizeof *words);
+        }
+        first += m;
+        words += m;
+        n -= m;
+    }
 }
 
 void random_uniform(const struct random *r, float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i += BATCH) {
-        uint32_t words[BATCH];
-        batch_words(r, (uint32_t)(i / 4), words);
-        const size_t m = n - i < BATCH ? n - i : BATCH;
+    for (size_t i = 0; i < n; i += BULK) {
+        uint32_t words[BULK];
+        bulk_words(r, (uint32_t)(i / 4), words);
+        const size_t m = n - i < BULK ? n - i : BULK;
         for (size_t j = 0; j < m; j++)
             x[i + j] = (float)(words[j] >> 8) * 0x1p-24f;
     }
 }
 
-void random_bits(const struct random *r, uint64_t first, uint32_t *words, size_t n)
+/* A batch of numbers from its words. Box-Muller: two uniform numbers u in (0, 1] and v in [0, 1) give sqrt(-2 log u) (cos, sin)(2
+ * pi v). The first half of a batch's words makes the u, the second the v; numbers j and j + BATCH/2 are a pair. */
+static void batch_normal(const uint32_t words[BATCH], float deviation, float x[BATCH])
 {
-    for (size_t i = 0; i < n; i += BATCH) {
-        uint32_t batch[BATCH];
-        batch_words(r, (uint32_t)((first + i) / 4), batch);
-        memcpy(words + i, batch, (n - i < BATCH ? n - i : BATCH) * sizeof *words);
-    }
-}
-
-/* Numbers i .. i + BATCH - 1, where i is a multiple of BATCH.
- * Box-Muller: two uniform numbers u in (0, 1] and v in [0, 1) give sqrt(-2 log u) (cos, sin)(2 pi v). The first half of a batch's
- * words makes the u, the second the v; numbers j and j + BATCH/2 are a pair. */
-static void batch_normal(const struct random *r, uint64_t i, float deviation, float x[BATCH])
-{
-    uint32_t words[BATCH];
-    batch_words(r, (uint32_t)(i / 4), words);
     float u[BATCH / 2], angle[BATCH / 2];
     for (int j = 0; j < BATCH / 2; j++) {
         u[j] = (float)words[j] * 0x1p-32f + 0x1p-33f;
@@ -95,10 +115,13 @@ static void batch_normal(const struct random *r, uint64_t i, float deviation, fl
 void random_normal(const struct random *r, float deviation, uint64_t first, float *x, size_t n)
 {
     while (n > 0) {
-        const size_t skipped = (size_t)(first % BATCH), m = n < BATCH - skipped ? n : BATCH - skipped;
-        float batch[BATCH];
-        batch_normal(r, first - skipped, deviation, batch);
-        memcpy(x, batch + skipped, m * sizeof *x);
+        const size_t skipped = (size_t)(first % BULK), m = n < BULK - skipped ? n : BULK - skipped;
+        uint32_t words[BULK];
+        float bulk[BULK];
+        bulk_words(r, (uint32_t)((first - skipped) / 4), words);
+        for (int i = 0; i < BULK; i += BATCH)
+            batch_normal(words + i, deviation, bulk + i);
+        memcpy(x, bulk + skipped, m * sizeof *x);
         first += m;
         x += m;
         n -= m;

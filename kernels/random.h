@@ -26,12 +26,12 @@ struct random {
 /* The four words of block `block` (0, 1, ...) of this generator. */
 void random_words(const struct random *r, uint32_t block, uint32_t words[4]);
 
-/* x[i], i < n <= 2^34: uniform in [0, 1), multiples of 2^-24.  x[i] depends on r and i alone: it is the upper 24 bits of word
- * i / 16 % 4 of block 16 (i / 64) + i % 16, the order in which sixteen blocks side by side are made. */
-void random_uniform(const struct random *r, float *x, size_t n);
-
-/* words[i] is word first + i < 2^34 of the sequence whose upper 24 bits random_uniform gives; first is a multiple of 64. */
+/* words[i] is word first + i < 2^34 (fast where first is a multiple of 128) of a sequence that depends on r alone: number j of it
+ * is word j / 16 % 4 of block 16 (j / 64) + j % 16, the order in which sixteen blocks side by side are made. */
 void random_bits(const struct random *r, uint64_t first, uint32_t *words, size_t n);
+
+/* x[i], i < n <= 2^34: uniform in [0, 1), multiples of 2^-24: the upper 24 bits of number i of random_bits. */
+void random_uniform(const struct random *r, float *x, size_t n);
 
 /* x[i] is number first + i < 2^34 of a sequence that depends on r alone: normal with mean 0 and standard deviation `deviation`
  * (Box-Muller). */
