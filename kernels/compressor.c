@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-const struct compressor *const compressors[] = { &compress_none, &compress_topk, NULL };
+const struct compressor *const compressors[] = { &compress_none, &compress_topk, &compress_powersgd, &compress_atomo, NULL };
 
 const struct compressor *compressor_find(const char *name)
 {

@@ -24,6 +24,7 @@ RULES = (  # objects, symbols that they must not refer to, why
     (r"kernels/", MEMORY, "kernels do not allocate"),
     (r"kernels/", CLOCK, "kernels have no clock"),
     (r"(?!kernels/matmul\.o)", r"(cblas|openblas|goto)_.*|[sd]gem[mv]_", "only kernels/matmul.c knows the BLAS"),
+    (r"(?!kernels/svd\.o)", r"[sd](gesvd|gesdd|syev|geqrf)[a-z]*_|LAPACKE?_.*", "only kernels/svd.c knows LAPACK"),
     (r"(?!bench/(config|result))", r"cJSON_.*", "only bench/config* and bench/result* know cJSON"),
     (r"(?!bench/topology\.o)", r"hwloc_.*", "only bench/topology.c knows hwloc"),
     (r"bench/", MOVES_DATA, "only collectives/ moves data by MPI"),
