@@ -130,12 +130,18 @@ static size_t state_bytes(const struct coding *c)
 
 /* ---- orthonormal columns -------------------------------------------------------------------------------------------------- */
 
+/* In eight running sums, as one would wait for each addition. */
 static double dot(const double *x, const double *y, size_t n)
 {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += x[i] * y[i];
-    return sum;
+    enum { SUMS = 8 };
+    double sums[SUMS] = { 0 };
+    size_t i = 0;
+    for (; i + SUMS <= n; i += SUMS)
+        for (int s = 0; s < SUMS; s++)
+            sums[s] += x[i + (size_t)s] * y[i + (size_t)s];
+    for (; i < n; i++)
+        sums[0] += x[i] * y[i];
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
 /* x[rank][n], a row for each column of the factor, by the modified Gram-Schmidt process. A column that depends on those before it,
