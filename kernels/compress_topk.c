@@ -1,48 +1,61 @@
-/* Top-k: the k = ceil(ratio n) floats of largest magnitude, at least one; of equals the lower index. NaN counts as the largest, so
- * that it is not hidden.
+/* Top-k: the k floats of largest magnitude, of equals the lower index; k is given, or ceil(ratio n), at least one. NaN counts as
+ * the largest, so that it is not hidden.
  *
- *     code = index[k] (uint32, ascending), then value[k] (float), in host byte order, nothing between
+ *     code = which (kernels/sparse.h: list, bitmap or enumerative), then value[k] (float), nothing between
  *
- * Magnitudes compare as the integers of their bits without the sign. A sample guesses a magnitude that a little more than k floats
- * reach; one pass gathers those as candidates, and counting digits from the top (radix selection) among them finds the k-th largest
- * exactly. The guess decides the speed only: where fewer than k floats reach it, all n are candidates. Cost O(n) for any input.
- * Biased, hence of use with error feedback.
+ * "auto" is the shorter of list (4 k bytes) and bitmap (n / 8). Cost O(n) for any input. Biased, hence of use with error feedback:
+ * |C(x) - x|^2 <= (1 - k / n) |x|^2, with equality where all magnitudes are equal.
  * Source: Aji & Heafield, EMNLP 2017; Stich, Cordonnier, Jaggi, NeurIPS 2018.
  */
-#include <float.h>
-#include <math.h>
 #include <string.h>
 
-#include "kernels/compressor.h"
+#include "kernels/sparse.h"
 
 struct options {
-    double ratio;
+    struct share share;
+    const char *index;
 };
 
+static const char *const codings[] = { "auto", "list", "bitmap", "enumerative", NULL };
 static const struct key keys[] = {
-    { "ratio", KEY_REAL, offsetof(struct options, ratio), "0.01", 1e-9, 1, .help = "Share of the floats that is sent." },
+    SHARE_RATIO_KEY(offsetof(struct options, share.ratio)),
+    SHARE_K_KEY(offsetof(struct options, share.k)),
+    { "index", KEY_CHOICE, offsetof(struct options, index), "\"auto\"", .choices = codings,
+      .help = "How the code tells which floats it has; auto: list or bitmap, whichever is shorter." },
     { 0 },
 };
 
-enum { DIGIT_BITS = 11, BUCKETS = 1 << DIGIT_BITS, SAMPLE_MAX = 16384, SAMPLE_SHARE = 16 };
-
 static const char *refuses(const struct coding *c)
 {
-    return c->n > UINT32_MAX ? "more than 4294967295 floats do not fit its 32-bit indices" : NULL;
+    const struct options *o = c->options;
+    return share_refuses(&o->share, c);
 }
 
-/* ceil(ratio n), where a product that misses an integer by rounding alone is that integer: 0.07 * 100 is 7. */
-static size_t kept(const struct coding *c)
+static size_t most_entries(const struct coding *c)
 {
     const struct options *o = c->options;
-    const double product = o->ratio * (double)c->n, nearest = rint(product);
-    const double k = fabs(product - nearest) <= 2 * DBL_EPSILON * product ? nearest : ceil(product);
-    return k < 1 ? c->n > 0 : (size_t)k;
+    return kept(&o->share, c->n);
+}
+
+static const struct index_coding *coding_of(const struct coding *c)
+{
+    const struct options *o = c->options;
+    const size_t k = most_entries(c);
+    switch (o->index[0]) {
+    case 'l':
+        return &index_list;
+    case 'b':
+        return &index_bitmap;
+    case 'e':
+        return &index_enumerative;
+    }
+    return index_bitmap.bytes(c->n, k) < index_list.bytes(c->n, k) ? &index_bitmap : &index_list;
 }
 
 static size_t code_bytes(const struct coding *c)
 {
-    return kept(c) * (sizeof(uint32_t) + sizeof(float));
+    const size_t k = most_entries(c);
+    return coding_of(c)->bytes(c->n, k) + k * sizeof(float);
 }
 
 static size_t scratch_bytes(const struct coding *c)
@@ -50,112 +63,31 @@ static size_t scratch_bytes(const struct coding *c)
     return c->n * sizeof(uint32_t); /* candidates */
 }
 
-static uint32_t magnitude(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits & 0x7fffffff;
-}
-
-/* The rank-th largest magnitude (1 <= rank <= count) among x[index[i]]; *ties: how many of that magnitude are among the largest. */
-static uint32_t select_magnitude(const float *x, const uint32_t *index, size_t count, size_t rank, size_t *ties)
-{
-    uint32_t found = 0; /* the digits known so far */
-    for (int shift = 2 * DIGIT_BITS; shift >= 0; shift -= DIGIT_BITS) {
-        uint32_t buckets[BUCKETS] = { 0 };
-        const uint32_t known = ~(uint32_t)0 << shift << DIGIT_BITS;
-        for (size_t i = 0; i < count; i++) {
-            const uint32_t m = magnitude(x[index[i]]);
-            if (((m ^ found) & known) == 0)
-                buckets[m >> shift & (BUCKETS - 1)]++;
-        }
-        uint32_t digit = BUCKETS - 1;
-        for (; buckets[digit] < rank; digit--)
-            rank -= buckets[digit];
-        found |= digit << shift;
-    }
-    *ties = rank;
-    return found;
-}
-
-/* A magnitude that probably at least k of n floats reach: the sample's quantile, less five standard deviations. index: scratch. */
-static uint32_t guess(const float *x, size_t n, size_t k, uint32_t *index)
-{
-    const size_t count = n / SAMPLE_SHARE < SAMPLE_MAX ? n / SAMPLE_SHARE : SAMPLE_MAX;
-    const double expected = (double)k / (double)n * (double)count;
-    const size_t rank = (size_t)(expected + 5 * sqrt(expected) + 5);
-    if (rank > count)
-        return 0;
-    const size_t stride = n / count;
-    for (size_t i = 0; i < count; i++) /* at uneven distances, lest they meet one column of a matrix only */
-        index[i] = (uint32_t)(i * stride + (i * 2654435761 >> 16) % stride);
-    size_t ties;
-    return select_magnitude(x, index, count, rank, &ties);
-}
-
-/* Indices, ascending, of the floats that reach a magnitude; returns their number. */
-static size_t gather(const float *x, size_t n, uint32_t least, uint32_t *index)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        index[count] = (uint32_t)i; /* overwritten unless counted: no branch to mispredict */
-        count += magnitude(x[i]) >= least;
-    }
-    return count;
-}
-
 static size_t encode(const struct coding *c, void *state, const float *x, unsigned char *code, void *scratch)
 {
     (void)state;
-    const size_t n = c->n, k = kept(c);
-    uint32_t *index = scratch;
-    if (k == 0)
-        return 0;
-    size_t count = gather(x, n, guess(x, n, k, index), index), ties;
-    if (count < k)
-        count = gather(x, n, 0, index);
-    const uint32_t least = select_magnitude(x, index, count, k, &ties);
-    unsigned char *values = code + k * sizeof *index;
-    for (size_t i = 0; i < count; i++) {
-        const uint32_t m = magnitude(x[index[i]]);
-        if (m < least || (m == least && ties == 0))
-            continue;
-        ties -= m == least;
-        memcpy(code, index + i, sizeof *index);
-        memcpy(values, x + index[i], sizeof *x);
-        code += sizeof *index;
-        values += sizeof *x;
-    }
-    return code_bytes(c);
+    const size_t k = most_entries(c);
+    select_largest(x, c->n, k, scratch);
+    return entries_write(coding_of(c), x, c->n, scratch, k, 1, code);
 }
 
 static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
 {
-    (void)bytes, (void)scratch;
-    const size_t k = kept(c);
-    for (size_t i = 0; i < k; i++) {
-        uint32_t index;
-        float value;
-        memcpy(&index, code + i * sizeof index, sizeof index);
-        memcpy(&value, code + k * sizeof index + i * sizeof value, sizeof value);
-        if (index < c->n)
-            y[index] += factor * value;
-    }
+    (void)bytes;
+    entries_add(entries_read(coding_of(c), code, c->n, most_entries(c), scratch), c->n, factor, y);
 }
 
 static size_t entries(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, float *value, void *scratch)
 {
     (void)bytes, (void)scratch;
-    const size_t k = kept(c);
-    memcpy(index, code, k * sizeof *index);
-    memcpy(value, code + k * sizeof *index, k * sizeof *value);
-    return k;
+    const size_t k = most_entries(c);
+    return entries_copy(entries_read(coding_of(c), code, c->n, k, index), c->n, k, index, value);
 }
 
 static double delta(const struct coding *c, const float *x)
 {
     (void)x;
-    return (double)kept(c) / (double)c->n;
+    return kept_frac(most_entries(c), c->n);
 }
 
 const struct compressor compress_topk = {
@@ -172,5 +104,5 @@ const struct compressor compress_topk = {
     .decode = decode,
     .delta = delta,
     .entries = entries,
-    .most_entries = kept,
+    .most_entries = most_entries,
 };

@@ -14,7 +14,7 @@ LAYERS = ("kernels", "collectives", "bench")  # each may refer to itself and to 
 
 MOVES_DATA = (r"(?i:P?MPI_[a-z]*(send|recv|sendrecv_replace|bcast|reduce(_scatter)?(_block)?|gatherv?|scatterv?|alltoall[vw]?|"
               r"scan|put|get|accumulate)(_init)?)")
-FILES = r"(__)?(f?d?open(at)?|freopen|read|write|fread|fwrite|f?puts|f?putc|putchar|v?[fsd]?n?printf|f?scanf)(_chk|64)?"
+FILES = r"(__)?(f?d?open(at)?|freopen|read|write|fread|fwrite|f?puts|f?putc|putchar|v?[fd]?printf|f?scanf)(_chk|64)?"
 MEMORY = r"malloc|calloc|realloc(array)?|free|aligned_alloc|posix_memalign|mmap|strn?dup|v?asprintf"
 CLOCK = r"clock_gettime|gettimeofday|time|clock|(nano|u)?sleep"
 

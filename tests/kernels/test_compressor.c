@@ -1,9 +1,5 @@
 /* Compressors: top-k against a sort of the whole vector, on inputs chosen to mislead it. */
-#include "tests/kernels/check.h"
-
-#include <stdlib.h>
-
-#include "kernels/compressor.h"
+#include "tests/kernels/options.h"
 
 enum { MOST = 300000, GUARD = 64 };
 
@@ -100,9 +96,12 @@ static int by_index(const void *pa, const void *pb)
     return (a > b) - (a < b);
 }
 
-static struct coding coding_of(const void *options, size_t n)
+/* options of a top-k that sends a list */
+static const void *listed(double ratio)
 {
-    return (struct coding){ .options = options, .n = n, .rows = 1, .columns = n, .workers = 1 };
+    char text[64];
+    snprintf(text, sizeof text, "ratio=%.17g index=list", ratio);
+    return options_of(&compress_topk, text);
 }
 
 /* order[0..k) = the indices of the k largest, ascending */
@@ -116,7 +115,7 @@ static void sort(size_t n, size_t k)
 
 static void check_topk(size_t n, double ratio)
 {
-    const struct coding c = coding_of(&ratio, n);
+    const struct coding c = coding_of(listed(ratio), n);
     const size_t bytes = compress_topk.code_bytes(&c), k = bytes / 8, room = compress_topk.scratch_bytes(&c);
     unsigned char *odd = code + 1; /* codes need no alignment */
     memset(code, 0xAB, sizeof code);
@@ -157,10 +156,10 @@ static void topk_keeps_the_ceiling_of_its_share_and_at_least_one(void **state)
     } rows[] = { { 0.1, 10, 1 }, { 0.07, 100, 7 }, { 0.01, 100, 1 }, { 0.01, 101, 2 }, { 1e-9, 5, 1 },   { 1, 12345, 12345 },
                  { 0.3, 10, 3 }, { 0.5, 3, 2 },    { 0.1, 0, 0 },    { 1, 0, 0 },      { 1 / 3., 3, 1 }, { 0.01, 4 << 20, 41944 } };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        const struct coding c = coding_of(&rows[i].ratio, rows[i].n);
+        const struct coding c = coding_of(listed(rows[i].ratio), rows[i].n);
         assert_int_equal(compress_topk.code_bytes(&c), 8 * rows[i].k);
     }
-    const struct coding nothing = coding_of(&rows[8].ratio, 0);
+    const struct coding nothing = coding_of(listed(rows[8].ratio), 0);
     assert_int_equal(compress_topk.encode(&nothing, NULL, x, code, scratch), 0);
 }
 
@@ -168,7 +167,7 @@ static void topk_refuses_what_its_indices_cannot_count(void **state)
 {
     (void)state;
     const double ratio = 0.01;
-    const struct coding fits = coding_of(&ratio, UINT32_MAX), more = coding_of(&ratio, (size_t)UINT32_MAX + 1);
+    const struct coding fits = coding_of(listed(ratio), UINT32_MAX), more = coding_of(listed(ratio), (size_t)UINT32_MAX + 1);
     assert_null(compress_topk.refuses(&fits));
     assert_non_null(compress_topk.refuses(&more));
 }
@@ -179,7 +178,7 @@ static void topk_leaves_the_error_when_its_code_is_subtracted(void **state)
     const double ratio = 0.1;
     enum { N = 1000 };
     gaussian(N);
-    const struct coding c = coding_of(&ratio, N);
+    const struct coding c = coding_of(listed(ratio), N);
     const size_t bytes = compress_topk.encode(&c, NULL, x, code, scratch);
     memcpy(y, x, N * sizeof *y);
     compress_topk.decode(&c, code, bytes, -1, y, scratch);
@@ -200,7 +199,7 @@ static void topk_ignores_indices_outside_the_vector(void **state)
     memcpy(code, indices, sizeof indices);
     memcpy(code + sizeof indices, values, sizeof values);
     memset(y, 0, 5 * sizeof *y);
-    const struct coding c = coding_of(&ratio, 4);
+    const struct coding c = coding_of(listed(ratio), 4);
     compress_topk.decode(&c, code, 32, 1, y, scratch);
     assert_true(y[0] == 0 && y[1] == 20 && y[2] == 0 && y[3] == 0 && y[4] == 0);
 }

@@ -1,0 +1,265 @@
+/* Which floats are kept, and lists of entries.
+ *
+ * The largest: a sample guesses a magnitude that a little more than k floats reach; one pass gathers those as candidates, and
+ * counting digits from the top (radix selection) among them finds the k-th largest exactly. The guess decides the speed only: where
+ * fewer than k floats reach it, all n are candidates. So the cost is O(n) for any input.
+ *
+ * At random: places are drawn with replacement into a map of bits until k different ones are set. By symmetry every set of k is
+ * equally likely. Where k > n / 2 the places left out are drawn instead, so that at most n log 2 draws are expected.
+ * Drawn places are exactly uniform: a word w gives place w n / 2^32, and those w are rejected that would make some places likelier.
+ * Source of the latter: Lemire, "Fast random integer generation in an interval", ACM TOMACS 2019.
+ */
+#include "kernels/sparse.h"
+
+#include <endian.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { DIGIT_BITS = 11, BUCKETS = 1 << DIGIT_BITS, SAMPLE_MAX = 16384, SAMPLE_SHARE = 16, DRAWN = 256 };
+static const double ratio_default = 0.01;
+
+size_t kept_by_ratio(double ratio, size_t n)
+{
+    const double product = ratio * (double)n, nearest = rint(product);
+    const double k = fabs(product - nearest) <= 2 * DBL_EPSILON * product ? nearest : ceil(product);
+    return k < 1 ? n > 0 : (size_t)k;
+}
+
+size_t kept(const struct share *s, size_t n)
+{
+    return s->k > 0 ? (size_t)s->k : kept_by_ratio(s->ratio, n);
+}
+
+double kept_frac(size_t k, size_t n)
+{
+    return n > 0 ? (double)k / (double)n : 1;
+}
+
+const char *indices_refuse(const struct coding *c)
+{
+    return c->n > UINT32_MAX ? "more than 4294967295 floats do not fit its 32-bit indices" : NULL;
+}
+
+const char *share_refuses(const struct share *s, const struct coding *c)
+{
+    static char why[160];
+    if (s->k > 0 && s->ratio != ratio_default)
+        snprintf(why, sizeof why, "k = %lld and ratio = %g both say how many floats are sent; one of them can be given",
+                 (long long)s->k, s->ratio);
+    else if ((size_t)s->k > c->n)
+        snprintf(why, sizeof why, "k = %lld of a vector of %zu floats; k can be %zu at most", (long long)s->k, c->n, c->n);
+    else
+        return indices_refuse(c);
+    return why;
+}
+
+static uint32_t magnitude(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits & 0x7fffffff;
+}
+
+/* The rank-th largest magnitude (1 <= rank <= count) among x[index[i]]; *ties: how many of that magnitude are among the largest. */
+static uint32_t select_magnitude(const float *x, const uint32_t *index, size_t count, size_t rank, size_t *ties)
+{
+    uint32_t found = 0; /* the digits known so far */
+    for (int shift = 2 * DIGIT_BITS; shift >= 0; shift -= DIGIT_BITS) {
+        uint32_t buckets[BUCKETS] = { 0 };
+        const uint32_t known = ~(uint32_t)0 << shift << DIGIT_BITS;
+        for (size_t i = 0; i < count; i++) {
+            const uint32_t m = magnitude(x[index[i]]);
+            if (((m ^ found) & known) == 0)
+                buckets[m >> shift & (BUCKETS - 1)]++;
+        }
+        uint32_t digit = BUCKETS - 1;
+        for (; buckets[digit] < rank; digit--)
+            rank -= buckets[digit];
+        found |= digit << shift;
+    }
+    *ties = rank;
+    return found;
+}
+
+/* The rank-th largest magnitude of a sample. */
+static uint32_t sample(const float *x, size_t n, size_t count, size_t rank, uint32_t *index)
+{
+    const size_t stride = n / count;
+    for (size_t i = 0; i < count; i++) /* at uneven distances, lest they meet one column of a matrix only */
+        index[i] = (uint32_t)(i * stride + (i * 2654435761 >> 16) % stride);
+    size_t ties;
+    return select_magnitude(x, index, count, rank, &ties);
+}
+
+float sampled_magnitude(const float *x, size_t n, size_t count, size_t rank, uint32_t *index)
+{
+    const uint32_t bits = sample(x, n, count, rank, index);
+    float m;
+    memcpy(&m, &bits, sizeof m);
+    return m;
+}
+
+/* A magnitude that probably at least k of n floats reach: the sample's quantile, less five standard deviations. */
+static uint32_t guess(const float *x, size_t n, size_t k, uint32_t *index)
+{
+    const size_t count = n / SAMPLE_SHARE < SAMPLE_MAX ? n / SAMPLE_SHARE : SAMPLE_MAX;
+    const double expected = (double)k / (double)n * (double)count;
+    const size_t rank = (size_t)(expected + 5 * sqrt(expected) + 5);
+    return rank > count ? 0 : sample(x, n, count, rank, index);
+}
+
+/* Indices, ascending, of the floats that reach a magnitude; returns their number. */
+static size_t gather(const float *x, size_t n, uint32_t least, uint32_t *index)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        index[count] = (uint32_t)i; /* overwritten unless counted: no branch to mispredict */
+        count += magnitude(x[i]) >= least;
+    }
+    return count;
+}
+
+void select_largest(const float *x, size_t n, size_t k, uint32_t *index)
+{
+    if (k == 0)
+        return;
+    size_t count = gather(x, n, guess(x, n, k, index), index), ties;
+    if (count < k)
+        count = gather(x, n, 0, index);
+    const uint32_t least = select_magnitude(x, index, count, k, &ties);
+    for (size_t i = 0, j = 0; j < k; i++) {
+        const uint32_t m = magnitude(x[index[i]]);
+        if (m < least || (m == least && ties == 0))
+            continue;
+        ties -= m == least;
+        index[j++] = index[i];
+    }
+}
+
+size_t select_above(const float *x, size_t n, float threshold, uint32_t *index)
+{
+    return gather(x, n, magnitude(threshold) + 1, index);
+}
+
+size_t count_above(const float *x, size_t n, float threshold)
+{
+    const uint32_t least = magnitude(threshold) + 1;
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += magnitude(x[i]) >= least;
+    return count;
+}
+
+/* Sets `count` different bits of n, all sets equally likely. */
+static void draw(const struct random *r, size_t n, size_t count, uint64_t *map)
+{
+    for (uint64_t first = 0; count > 0; first += DRAWN) {
+        uint32_t words[DRAWN];
+        const uint32_t least = (uint32_t)(((uint64_t)1 << 32) % n);
+        random_bits(r, first, words, DRAWN);
+        for (int i = 0; i < DRAWN && count > 0; i++) {
+            const uint64_t product = (uint64_t)words[i] * n, place = product >> 32;
+            const uint64_t bit = (uint64_t)((uint32_t)product >= least) << place % 64;
+            count -= (bit & ~map[place / 64]) != 0;
+            map[place / 64] |= bit;
+        }
+    }
+}
+
+size_t select_random_bytes(size_t n)
+{
+    return (n + 63) / 64 * sizeof(uint64_t);
+}
+
+void select_random(const struct random *r, size_t n, size_t k, uint32_t *index, void *map)
+{
+    const bool inverted = k > n / 2;
+    uint64_t *words = map;
+    memset(words, 0, select_random_bytes(n));
+    draw(r, n, inverted ? n - k : k, words);
+    for (size_t i = 0, count = 0; count < k; i++)
+        for (uint64_t word = inverted ? ~words[i] : words[i]; word != 0 && count < k; word &= word - 1)
+            index[count++] = (uint32_t)(64 * i) + (uint32_t)__builtin_ctzll(word);
+}
+
+struct entries entries_read(const struct index_coding *coding, const unsigned char *code, size_t n, size_t k, uint32_t *room)
+{
+    if (coding->read)
+        coding->read(code, n, k, room);
+    return (struct entries){ k, coding->read ? (const unsigned char *)room : code, code + coding->bytes(n, k) };
+}
+
+size_t entries_write(const struct index_coding *coding, const float *x, size_t n, const uint32_t *index, size_t k, float scale,
+                     unsigned char *code)
+{
+    const size_t side = coding->bytes(n, k);
+    coding->write(index, n, k, code);
+    for (size_t i = 0; i < k; i++)
+        memcpy(code + side + i * sizeof *x, &(float){ scale * x[index[i]] }, sizeof *x);
+    return side + k * sizeof *x;
+}
+
+/* Entry i; false if its index is not in last + 1 .. n - 1. */
+static bool take(struct entries e, size_t i, uint64_t next, size_t n, uint32_t *index, float *value)
+{
+    memcpy(index, e.index + i * sizeof *index, sizeof *index);
+    memcpy(value, e.value + i * sizeof *value, sizeof *value);
+    return *index >= next && *index < n;
+}
+
+void entries_add(struct entries e, size_t n, float factor, float *y)
+{
+    uint64_t next = 0;
+    for (size_t i = 0; i < e.k; i++) {
+        uint32_t index;
+        float value;
+        if (!take(e, i, next, n, &index, &value))
+            continue;
+        y[index] += factor * value;
+        next = (uint64_t)index + 1;
+    }
+}
+
+size_t entries_copy(struct entries e, size_t n, size_t most, uint32_t *index, float *value)
+{
+    uint64_t next = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < e.k && count < most; i++)
+        if (take(e, i, next, n, index + count, value + count))
+            next = (uint64_t)index[count++] + 1;
+    return count;
+}
+
+size_t list_most_entries(const struct coding *c)
+{
+    return c->n;
+}
+
+size_t list_code_bytes(const struct coding *c)
+{
+    return c->n * (sizeof(uint32_t) + sizeof(float));
+}
+
+size_t list_scratch_bytes(const struct coding *c)
+{
+    return c->n * sizeof(uint32_t);
+}
+
+static struct entries list(const unsigned char *code, size_t bytes)
+{
+    return entries_read(&index_list, code, 0, bytes / (sizeof(uint32_t) + sizeof(float)), NULL);
+}
+
+void list_decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
+{
+    (void)scratch;
+    entries_add(list(code, bytes), c->n, factor, y);
+}
+
+size_t list_entries(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, float *value, void *scratch)
+{
+    (void)scratch;
+    return entries_copy(list(code, bytes), c->n, c->n, index, value);
+}
