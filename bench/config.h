@@ -37,10 +37,14 @@ struct config {
     struct {
         const char *allreduce;
         int64_t bucket_B, segment_B;
+        const char *unit; /* bucket, tensor; auto until config_settle */
         bool overlap, error_feedback;
-        const char *progress; /* none, poll, thread */
-        struct choice compressor;
-        const char *reduction; /* fast, tree */
+        double error_decay;
+        const char *error_units;              /* gradient, update */
+        const char *progress;                 /* none, poll, thread */
+        struct choice compressor, then, last; /* a chain: see bench/codec.h */
+        struct choice collective;             /* auto until config_settle */
+        const char *reduction;                /* fast, tree */
     } exchange;
     struct choice compute, fabric;
     struct {

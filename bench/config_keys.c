@@ -6,12 +6,14 @@
 
 #include <string.h>
 
+#include "bench/codec.h"
 #include "bench/compute.h"
 #include "bench/dataset.h"
 #include "bench/json.h"
 #include "bench/model.h"
 #include "bench/schedule.h"
 #include "collectives/allreduce.h"
+#include "collectives/exchange.h"
 #include "collectives/fabric.h"
 #include "kernels/compressor.h"
 #include "kernels/optimizer.h"
@@ -36,6 +38,23 @@ static const struct member *compressor_at(size_t i)
 {
     return compressors[i] ? &compressors[i]->member : NULL;
 }
+/* What may follow another in a chain. */
+static const struct member *follower_at(size_t i)
+{
+    for (size_t k = 0; compressors[k]; k++)
+        if (codec_may_follow(compressors[k]) && i-- == 0)
+            return &compressors[k]->member;
+    return NULL;
+}
+
+static const struct member *exchange_at(size_t i)
+{
+    static const struct member suited = { .name = "auto", .help = "allreduce for codes that may be summed, else allgather" };
+    if (i == 0)
+        return &suited;
+    return exchanges[i - 1] ? &exchanges[i - 1]->member : NULL;
+}
+
 static const struct member *compute_at(size_t i)
 {
     return computes[i] ? &computes[i]->member : NULL;
@@ -51,6 +70,8 @@ static const struct member *schedule_at(size_t i)
 }
 
 static const char *const progresses[] = { "none", "poll", "thread", NULL };
+static const char *const units[] = { "auto", "bucket", "tensor", NULL };
+static const char *const error_units[] = { "gradient", "update", NULL };
 static const char *const reductions[] = { "fast", "tree", NULL };
 static const char *const orders[] = { "tp-pp-dp", "tp-dp-pp", "pp-tp-dp", "pp-dp-tp", "dp-tp-pp", "dp-pp-tp", NULL };
 static const char *const partitions[] = { "cost", "even", NULL };
@@ -108,6 +129,10 @@ const struct entry config_entries[] = {
                .help = "Gradients are exchanged in buckets of at most this size (the last parameters first)." } },
     { .key = { "exchange.segment_B", KEY_INT, AT(exchange.segment_B), "32768", 4, 1 << 30, .unit = "bytes",
                .help = "Size of one message: a bucket travels in segments, one being summed while the next is on its way." } },
+    { .key = { "exchange.unit", KEY_CHOICE, AT(exchange.unit), "\"auto\"", .choices = units,
+               .help =
+                   "What is compressed at once: bucket, or tensor (each matrix and vector of the model on its own, whatever its "
+                   "size); auto: tensor for compressors of matrices and where tensor ranks must agree, else bucket." } },
     { .key = { "exchange.overlap", KEY_BOOL, AT(exchange.overlap), "true",
                .help = "Whether a bucket's exchange begins as soon as its gradients are there; else after the backward pass." } },
     { .key = { "exchange.progress", KEY_CHOICE, AT(exchange.progress), "\"poll\"", .choices = progresses,
@@ -115,9 +140,26 @@ const struct entry config_entries[] = {
                        "thread." } },
     { .key = { "exchange.error_feedback", KEY_BOOL, AT(exchange.error_feedback), "false",
                .help = "Whether what a compressor lost is added to the next step's gradient." } },
+    { .key = { "exchange.error_decay", KEY_REAL, AT(exchange.error_decay), "1", 0, 1,
+               .help = "Share of what was lost that is added: 1 all, less forgets." } },
+    { .key = { "exchange.error_units", KEY_CHOICE, AT(exchange.error_units), "\"gradient\"", .choices = error_units,
+               .help =
+                   "What is kept of a loss: gradient, or update (times the learning rate of its step, so that a later rate does "
+                   "not scale it)." } },
     { .key = { "exchange.compressor.name", KEY_CHOICE, AT(exchange.compressor.name), .help = "How gradients are compressed." },
       .member_at = compressor_at,
       .options = AT(exchange.compressor.options) },
+    { .key = { "exchange.compressor.then.name", KEY_CHOICE, AT(exchange.then.name),
+               .help = "How the values that a sparse compressor keeps are compressed in turn." },
+      .member_at = follower_at,
+      .options = AT(exchange.then.options) },
+    { .key = { "exchange.compressor.then.then.name", KEY_CHOICE, AT(exchange.last.name), .help = "And those that this one keeps." },
+      .member_at = follower_at,
+      .options = AT(exchange.last.options) },
+    { .key = { "exchange.collective.name", KEY_CHOICE, AT(exchange.collective.name),
+               .help = "How the codes of all replicas become one sum." },
+      .member_at = exchange_at,
+      .options = AT(exchange.collective.options) },
     { .key = { "exchange.reduction", KEY_CHOICE, AT(exchange.reduction), "\"fast\"", .choices = reductions,
                .help = "fast: sums in the allreduce's order; tree: in one fixed order, so that any number of ranks gives the same "
                        "bits." } },

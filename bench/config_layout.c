@@ -16,7 +16,6 @@
 #include "bench/gradient.h"
 #include "bench/part.h"
 #include "bench/schedule.h"
-#include "kernels/compressor.h"
 
 enum { LAYOUTS_SHOWN = 4 };
 
@@ -308,21 +307,6 @@ static status tensor_ranks_keep_one_order(struct config *c, int ranks)
         c->origin, (long long)c->parallel.tensor);
 }
 
-/* What a rank's code leaves out depends on its own share of the matrices, and it would differ in the norms that all of them hold.
- */
-static status tensor_ranks_agree_on_gradients(struct config *c, int ranks)
-{
-    (void)ranks;
-    const struct compressor *k = compressor_find(c->exchange.compressor.name);
-    if (c->parallel.tensor == 1 || (k->traits & COMPRESSOR_LOSSLESS))
-        return STATUS_OK;
-    return status_fail(
-        STATUS_USAGE,
-        "%s: exchange.compressor.name = \"%s\" loses something else on each of the %lld ranks of parallel.tensor, which must "
-        "update the norms and biases that they all hold alike (fits: \"none\", or parallel.tensor = 1)",
-        c->origin, k->member.name, (long long)c->parallel.tensor);
-}
-
 static status no_thread_beside_other_messages(struct config *c, int ranks)
 {
     (void)ranks;
@@ -334,14 +318,8 @@ static status no_thread_beside_other_messages(struct config *c, int ranks)
                        c->origin, (long long)c->parallel.pipeline, (long long)c->parallel.tensor);
 }
 
-config_rule *const layout_rules[] = { degrees_make_the_ranks,
-                                      every_route_has_a_micro_batch,
-                                      stages_share_the_layers,
-                                      schedule_suits_every_replica,
-                                      sequence_needs_tensor,
-                                      model_can_be_split,
-                                      no_thread_beside_other_messages,
-                                      tensor_ranks_keep_one_order,
-                                      tensor_ranks_agree_on_gradients,
-                                      zero_suits_the_replicas,
-                                      NULL };
+config_rule *const layout_rules[] = { degrees_make_the_ranks,          every_route_has_a_micro_batch,
+                                      stages_share_the_layers,         schedule_suits_every_replica,
+                                      sequence_needs_tensor,           model_can_be_split,
+                                      no_thread_beside_other_messages, tensor_ranks_keep_one_order,
+                                      zero_suits_the_replicas,         NULL };

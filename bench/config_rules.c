@@ -8,10 +8,10 @@
 
 #include <string.h>
 
+#include "bench/codec.h"
+#include "bench/gradient.h"
 #include "bench/model.h"
-#include "collectives/allreduce.h"
 #include "collectives/job.h"
-#include "kernels/compressor.h"
 
 static status refuse(const struct config *c, const char *sentence)
 {
@@ -59,8 +59,10 @@ static status allreduce_suits_the_replicas(struct config *c, int ranks)
 static status feedback_needs_a_loss(struct config *c, int ranks)
 {
     (void)ranks;
-    const struct compressor *k = compressor_find(c->exchange.compressor.name);
-    if (!c->exchange.error_feedback || !(k->traits & COMPRESSOR_LOSSLESS))
+    struct codec codec;
+    codec_of(c, &codec);
+    const struct compressor *k = codec.kind;
+    if (!c->exchange.error_feedback || !(compressor_traits(k, codec.options) & COMPRESSOR_LOSSLESS))
         return STATUS_OK;
     return status_fail(
         STATUS_USAGE,
@@ -82,6 +84,52 @@ static status tree_needs_plain_sums(struct config *c, int ranks)
         c->origin, k->member.name);
 }
 
+static status chain_has_links(struct config *c, int ranks)
+{
+    (void)ranks;
+    const char *why = codec_refuses(c);
+    return why ? refuse(c, why) : STATUS_OK;
+}
+
+/* "auto" becomes what it stands for. */
+static status exchange_is_chosen(struct config *c, int ranks)
+{
+    (void)ranks;
+    struct codec codec;
+    codec_of(c, &codec);
+    if (strcmp(c->exchange.collective.name, "auto") == 0)
+        c->exchange.collective.name = exchange_suited(codec.kind, codec.options)->member.name;
+    if (strcmp(c->exchange.unit, "auto") == 0)
+        c->exchange.unit =
+            codec.kind->traits & COMPRESSOR_MATRIX || (gradient_is_coded(c) && c->parallel.tensor > 1) ? "tensor" : "bucket";
+    return STATUS_OK;
+}
+
+static status tree_needs_sums(struct config *c, int ranks)
+{
+    (void)ranks;
+    if (strcmp(c->exchange.reduction, "tree") != 0 || !gradient_is_coded(c))
+        return STATUS_OK;
+    return status_fail(
+        STATUS_USAGE,
+        "%s: exchange.reduction = \"tree\" fixes the order of a sum, and exchange.collective.name = \"%s\" has its own "
+        "(fits: \"auto\")",
+        c->origin, c->exchange.collective.name);
+}
+
+/* Compressed on its own, what all tensor ranks hold gives the same code on each; in a bucket with their own shares it does not. */
+static status tensor_ranks_agree_on_codes(struct config *c, int ranks)
+{
+    (void)ranks;
+    if (c->parallel.tensor == 1 || !gradient_is_coded(c) || strcmp(c->exchange.unit, "tensor") == 0)
+        return STATUS_OK;
+    return status_fail(
+        STATUS_USAGE,
+        "%s: exchange.unit = \"%s\" compresses what all %lld ranks of parallel.tensor hold together with each one's own "
+        "share, and they would update it differently (fits: exchange.unit = \"tensor\")",
+        c->origin, c->exchange.unit, (long long)c->parallel.tensor);
+}
+
 static status no_thread_in_simulation(struct config *c, int ranks)
 {
     (void)ranks;
@@ -90,9 +138,15 @@ static status no_thread_in_simulation(struct config *c, int ranks)
     return STATUS_OK;
 }
 
-static config_rule *const before_layout[] = { name_is_a_file_name, sizes_are_whole_floats, model_is_possible, NULL };
-static config_rule *const after_layout[] = { allreduce_suits_the_replicas, feedback_needs_a_loss, tree_needs_plain_sums,
-                                             no_thread_in_simulation, NULL };
+static config_rule *const before_layout[] = { name_is_a_file_name, sizes_are_whole_floats, model_is_possible,
+                                              chain_has_links,     exchange_is_chosen,     NULL };
+static config_rule *const after_layout[] = { allreduce_suits_the_replicas,
+                                             feedback_needs_a_loss,
+                                             tree_needs_plain_sums,
+                                             tree_needs_sums,
+                                             tensor_ranks_agree_on_codes,
+                                             no_thread_in_simulation,
+                                             NULL };
 
 /* In this order: later rules rely on a model that is possible, and on the degrees. */
 static config_rule *const *const tables[] = { before_layout, layout_rules, after_layout };

@@ -23,9 +23,12 @@ status footprint_shape(const struct assignment *a, int part, struct gradient_sha
         return status_fail(STATUS_FAILED, "no memory to plan %d layers", net->count);
     for (int k = 0; k < net->count; k++)
         part_layer_ranges(net, k, &layers[k].own, &layers[k].shared);
-    *shape = (struct gradient_shape){
-        .n = net->params.n, .leaves = a->leaves, .starts = a->starts, .layers = layers, .layer_count = net->count
-    };
+    *shape = (struct gradient_shape){ .n = net->params.n,
+                                      .leaves = a->leaves,
+                                      .starts = a->starts,
+                                      .params = &net->params,
+                                      .layers = layers,
+                                      .layer_count = net->count };
     for (int k = 0; k < a->micro_batches; k++)
         shape->recomputed += a->parts[part].recomputes[k];
     return STATUS_OK;
@@ -66,8 +69,10 @@ static status add_part(const struct config *c, const struct assignment *a, int i
     int rank, ranks;
     TRY(footprint_shape(a, i, &shape));
     footprint_replica(a, i, &rank, &ranks);
-    const struct gradient_plan g = gradient_plan(c, &shape, rank, ranks);
+    const status possible = gradient_check(c, &shape, rank, ranks);
+    const struct gradient_plan g = possible == STATUS_OK ? gradient_plan(c, &shape, rank, ranks) : (struct gradient_plan){ 0 };
     free((void *)shape.layers);
+    TRY(possible);
     f->parameters_B += g.params_B;
     f->gradients_B += g.sums_B;
     f->optimizer_B += 4.0 * (double)g.state_floats * optimizer_find(c->optimizer.name)->state_arrays;

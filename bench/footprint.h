@@ -19,7 +19,7 @@ struct footprint {
 /* The most that is there at a time: while training, or while verifying. */
 double footprint_most_B(const struct footprint *f);
 
-/* Local. Out of memory is the only failure. */
+/* Local. Fails where memory is short, or where gradient_check does. */
 status footprint_of(const struct config *c, const struct assignment *a, struct footprint *f);
 
 /* Local. What the exchange of a part's gradients is planned by; shape->layers is the caller's to free. */

@@ -25,14 +25,18 @@ static status plan_ordered(struct gradient *g, struct bucket *b, const struct le
     return STATUS_OK;
 }
 
+static status plan_gather(struct gradient *g, struct bucket *b)
+{
+    const struct allreduce *a = allreduce_find(g->config->exchange.allreduce);
+    return engine_plan_part(g->engine, SUM_ALLGATHER, a, PURPOSE_PARAMETERS, g->params + b->place.at, b->place.n, &b->gather);
+}
+
 static status plan_fast(struct gradient *g, struct bucket *b)
 {
     const struct allreduce *a = allreduce_find(g->config->exchange.allreduce);
     const enum sum_part part = g->zero ? SUM_REDUCE_SCATTER : SUM_ALLREDUCE;
     TRY(engine_plan_part(g->engine, part, a, PURPOSE_GRADIENT, g->sums + b->place.at, b->place.n, &b->op));
-    if (g->zero)
-        TRY(engine_plan_part(g->engine, SUM_ALLGATHER, a, PURPOSE_PARAMETERS, g->params + b->place.at, b->place.n, &b->gather));
-    return STATUS_OK;
+    return g->zero ? plan_gather(g, b) : STATUS_OK;
 }
 
 static status plan_bucket(struct gradient *g, struct bucket *b, const struct gradient_shape *shape)
@@ -46,7 +50,7 @@ static status plan_bucket(struct gradient *g, struct bucket *b, const struct gra
     case CODED:
         break;
     }
-    return engine_plan_gather(g->engine, PURPOSE_GRADIENT, b->codes, b->code_B, &b->op);
+    return g->zero ? plan_gather(g, b) : STATUS_OK; /* its sum is planned already */
 }
 
 static status allocate(struct gradient *g, const struct gradient_shape *shape)
@@ -57,9 +61,9 @@ static status allocate(struct gradient *g, const struct gradient_shape *shape)
         return status_fail(STATUS_FAILED, "no memory for %d x %zu floats of gradients", g->local.count, g->n);
     g->local.buffers = g->sums;
     for (int i = 0; i < g->count; i++)
-        g->buckets[i].place = bucket_place(g->config, g->n, i);
+        g->buckets[i].place = bucket_place(g->config, shape, i);
     if (g->way == CODED)
-        TRY(coded_allocate(g));
+        TRY(coded_allocate(g, shape));
     for (int i = 0; i < g->count; i++)
         TRY(plan_bucket(g, &g->buckets[i], shape));
     return g->zero ? zero_allocate(g, shape) : STATUS_OK;
@@ -88,7 +92,7 @@ status gradient_open(struct gradient **out, struct engine *e, const struct confi
         .own_leaves = own_leaves(shape, f->rank, f->ranks),
         .params = params,
         .local = local_accumulator(c, shape, f->rank, f->ranks),
-        .count = bucket_count(c, shape->n),
+        .count = bucket_count(c, shape),
         .own_n = shape->n,
     };
     const status s = allocate(g, shape);
@@ -104,12 +108,12 @@ void gradient_close(struct gradient *g)
     if (!g)
         return;
     pages_close(g->sums, (size_t)g->local.count * g->n);
+    for (int i = 0; g->buckets && i < g->count; i++)
+        compressed_close(g->buckets[i].coded);
     free(g->buckets);
     free(g->own_sums.buffers);
     free(g->own_params);
     free(g->error);
-    free(g->codes);
-    free(g->scratch);
     free(g);
 }
 
@@ -120,6 +124,7 @@ void gradient_begin(struct gradient *g, int64_t step)
     g->step = step;
     g->begun = 0;
     g->started = g->collected = 0;
+    g->fault = g->n;
     accumulator_begin(&g->local);
     accumulator_begin(&g->own_sums);
 }
@@ -141,14 +146,20 @@ float *gradient_leaf(struct gradient *g, int64_t leaf, struct stopwatch *w)
     return x;
 }
 
+void divide_wait(struct stopwatch *w, double began_s, double heard_s, double work_s)
+{
+    const double waited_s = w->since_s - began_s, after_s = w->since_s - (heard_s > began_s ? heard_s : began_s);
+    const double work_here_s = work_s < waited_s ? work_s : waited_s;
+    stopwatch_move(w, PHASE_WAIT, PHASE_DECODE, work_here_s);
+    stopwatch_move(w, PHASE_WAIT, PHASE_EXCHANGE, after_s > work_here_s ? after_s - work_here_s : 0);
+}
+
 static void start_bucket(struct gradient *g, int b, struct stopwatch *w)
 {
-    if (g->way == CODED) {
-        const enum phase was = stopwatch_switch(w, PHASE_ENCODE);
-        coded_encode(g, b);
-        stopwatch_switch(w, was);
-    }
-    engine_start(g->engine, g->buckets[b].op);
+    if (g->way == CODED)
+        coded_start(g, &g->buckets[b], w);
+    else
+        engine_start(g->engine, g->buckets[b].op);
 }
 
 void gradient_ready(struct gradient *g, size_t from, struct stopwatch *w)
@@ -176,20 +187,42 @@ int gradient_buckets(const struct gradient *g)
     return g->count;
 }
 
+static void sum_wait(struct gradient *g, struct bucket *b, struct stopwatch *w)
+{
+    const enum phase was = stopwatch_switch(w, PHASE_WAIT);
+    const double began_s = w->since_s;
+    engine_wait(g->engine, b->op);
+    stopwatch_switch(w, was);
+    divide_wait(w, began_s, operation_heard_s(b->op), 0);
+}
+
 struct range gradient_wait(struct gradient *g, int i, struct stopwatch *w)
 {
-    const struct bucket *b = &g->buckets[i];
-    const enum phase was = stopwatch_switch(w, PHASE_WAIT);
-    if (exchanges_leaves(g->config))
+    struct bucket *b = &g->buckets[i];
+    if (g->way == CODED)
+        coded_wait(g, b, w);
+    else if (exchanges_leaves(g->config))
         zero_collect(g, g->count - 1 - i, w);
     else
-        engine_wait(g->engine, b->op);
-    if (g->way == CODED) {
-        stopwatch_switch(w, PHASE_DECODE);
-        coded_decode(g, b);
-    }
-    stopwatch_switch(w, was);
+        sum_wait(g, b, w);
     return b->place;
+}
+
+/* Codes are those of the last step. */
+static void play_start(struct gradient *g, const struct bucket *b)
+{
+    if (b->coded)
+        compressed_start(b->coded);
+    else
+        engine_start(g->engine, b->op);
+}
+
+static void play_wait(struct gradient *g, const struct bucket *b)
+{
+    if (b->coded)
+        compressed_wait(b->coded);
+    else
+        engine_wait(g->engine, b->op);
 }
 
 /* The buckets of one exchange, some at a time where the memory of a bucket is given back after it. */
@@ -200,9 +233,9 @@ static void play_buckets(struct gradient *g)
     for (int b = 0; b < g->count + in_flight; b++) {
         const struct bucket *last = b < in_flight ? NULL : &g->buckets[b - in_flight];
         if (b < g->count)
-            engine_start(g->engine, g->buckets[b].op);
+            play_start(g, &g->buckets[b]);
         if (last)
-            engine_wait(g->engine, last->op);
+            play_wait(g, last);
         if (last && each)
             pages_drop(g->sums + last->place.at, last->place.n);
     }

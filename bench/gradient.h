@@ -5,9 +5,10 @@
  *   fast      every rank adds its micro-batches, an allreduce adds the ranks                         (exchange.reduction fast)
  *   ordered   a fixed binary tree over all micro-batches, whoever computed them: the same bits for    (exchange.reduction tree)
  *             any number of ranks
- *   coded     every rank sends a compressed gradient to all and all add the decoded codes;           (exchange.compressor)
- *             with error feedback, what the code left out is added to the next step's gradient:
- *                 a = g + e;  send code(a);  e = a - decode(code(a))
+ *   coded     codes travel instead, by a compressed exchange (collectives/exchange.h);               (exchange.compressor)
+ *             with error feedback, what they left out is added to the next step's gradient:
+ *                 a = g + decay e;  send code(a);  e = a - decode(code(a))
+ *             in gradient units; in update units e is kept times the learning rate of its step
  * and, fast or ordered, in one of four stages (parallel.zero), n parameters on p replicas, m micro-batches each:
  *                    exchange                                     gradients kept   optimizer state   parameters kept
  *   0   allreduce                                                       n               all                n
@@ -26,8 +27,9 @@
 #define DMLBENCH_BENCH_GRADIENT_H
 
 #include "bench/config.h"
+#include "bench/params.h"
 #include "bench/phases.h"
-#include "collectives/engine.h"
+#include "collectives/exchange.h"
 
 struct gradient;
 
@@ -42,10 +44,14 @@ struct gradient_shape {
     int64_t leaves;        /* micro-batches of the global batch */
     const int64_t *starts; /* [replicas + 1]: replica r owns leaves starts[r] .. starts[r + 1] - 1, at least one; NULL: blocks */
     uint32_t part;         /* tells the random streams of different parts' compressors apart */
+    const struct params *params;         /* n floats, in tensors: exchange.unit may be one of these; NULL: one vector */
     const struct gradient_layer *layers; /* [layer_count] in order, for gradient_plan only; NULL: one layer of all */
     int layer_count;
     int64_t recomputed; /* forward passes of a step that this rank runs a second time, for gradient_plan only */
 };
+
+/* Pure. Whether codes travel, and not sums. */
+bool gradient_is_coded(const struct config *c);
 
 /* Pure. NULL, or why parallel.zero cannot be done so, a part of a sentence with what would fit; valid until the next call. */
 const char *gradient_refuses(const struct config *c, int replicas, int64_t leaves);
@@ -54,17 +60,25 @@ const char *gradient_refuses(const struct config *c, int replicas, int64_t leave
  * 2 and 3, where the i-th micro-batches of all replicas must be one node. */
 int64_t gradient_own_leaf(const struct config *c, const struct gradient_shape *shape, int rank, int ranks, int64_t i);
 
+/* Local and pure. Whether what this rank exchanges can be, as far as that depends on the vectors; else a sentence. */
+status gradient_check(const struct config *c, const struct gradient_shape *shape, int rank, int ranks);
+
 /* What the exchange keeps in memory and sends, known before anything is allocated. */
 struct gradient_plan {
-    const char *op, *algorithm; /* "allreduce" by "ring", "ordered", ...; "allgather" of codes by "ring"; "reduce-scatter" */
+    const char *op, *algorithm; /* "allreduce" by "ring", "ordered", ...; "reduce-scatter"; "codes" by "allgather", ... */
     int buckets;
     size_t state_floats; /* of each of the optimizer's arrays: the parameters that this rank updates */
     /* Per rank. Stages 2 and 3: also what is there for a while, at its most, when layers are held one after the other. */
     double params_B, sums_B, error_B, codes_B;
-    double logical_B;         /* of one step: the vector, or one rank's codes */
+    double logical_B;         /* of one step: the vector, or one rank's codes, which may be smaller if their size varies */
     double sent_B;            /* of one step by this rank, by formula, for gradients; NaN: unknown */
     double parameters_sent_B; /* ... and for parameters; stage 3: when a pass holds the next layer before it releases the last */
 };
+/* Pure. Into how many buckets the parameters are cut, and the place of bucket b, counted from the end. */
+int bucket_count(const struct config *c, const struct gradient_shape *shape);
+struct range bucket_place(const struct config *c, const struct gradient_shape *shape, int b);
+/* Pure. Adds to B_to[ranks] what this rank will send to each for gradients in a step, coded; false: that depends on the data. */
+bool gradient_coded_sent(const struct config *c, const struct gradient_shape *shape, int rank, int ranks, double *B_to);
 struct gradient_plan gradient_plan(const struct config *c, const struct gradient_shape *shape, int rank, int ranks);
 
 /* Local. Over the ranks of e. params[n], of pages.h, is the caller's; parameters come to it by gradient_adopt. */
@@ -112,6 +126,22 @@ void gradient_finish(struct gradient *g, struct stopwatch *w);
  * For stage 3; in the others they always are. */
 void gradient_hold(struct gradient *g, struct range range, struct stopwatch *w);
 void gradient_release(struct gradient *g, struct range range);
+
+/* Of this rank's gradient in the step begun last: the first element that was infinite or not a number when it was to be compressed
+ * (its code is then that of zeros). Offset in the parameters; n: none. */
+size_t gradient_fault(const struct gradient *g);
+
+/* This rank's codes so far: how many floats went into them, what came out, in bits as the literature counts them and in bytes. */
+struct gradient_codes {
+    double floats, bits, B;
+};
+struct gradient_codes gradient_codes(const struct gradient *g);
+
+/* What is kept from step to step besides the parameters and the optimizer's state: errors, the compressors' memories. `bytes` of it
+ * are copied; with them restored, a run goes on bit for bit. restore refuses the state of another shape with a sentence. Local. */
+size_t gradient_state_B(const struct gradient *g);
+void gradient_save(const struct gradient *g, void *state);
+status gradient_restore(struct gradient *g, const void *state, size_t bytes);
 
 /* Collective. Seconds that a step's exchange alone takes, nothing computed. Overwrites the sums. */
 double gradient_alone_s(struct gradient *g, struct fabric *clock);

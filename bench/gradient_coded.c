@@ -1,89 +1,205 @@
-/* The coded way: every rank's codes go to all, and all add what they decode. With error feedback the code is of a = g + e, and what
- * it leaves out is the new e. */
+/* The coded way: each bucket rides a compressed exchange of its own. With error feedback what is compressed is a = g + decay e, and
+ * what travels of it is taken out again: the rest is the new e. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/gradient_parts.h"
 #include "kernels/layers.h"
 
-/* What `rank` compresses in a bucket. */
-static struct coding coding_of(const struct gradient *g, int bucket, int rank)
+const struct exchange *coded_exchange(const struct config *c)
 {
-    const size_t n = g->buckets[bucket].place.n;
-    const uint32_t stream = RANDOM_COMPRESSOR + ((uint32_t)bucket << 8), part = g->part << 16;
-    const struct random random = { (uint64_t)g->config->seed, stream, part + (uint32_t)rank, (uint32_t)g->step };
-    const struct random shared = { (uint64_t)g->config->seed, stream, part + UINT16_MAX, (uint32_t)g->step };
-    return (struct coding){
-        .options = g->config->exchange.compressor.options,
-        .n = n,
-        .rows = 1,
-        .columns = n,
-        .worker = rank,
-        .workers = g->ranks,
-        .step = g->step,
-        .random = random,
-        .shared = shared,
+    return exchange_find(c->exchange.collective.name);
+}
+
+/* The tensor that is bucket b; NULL: the bucket is none. */
+static const struct slice *slice_of(const struct config *c, const struct gradient_shape *s, int b)
+{
+    return buckets_are_tensors(c, s) ? &s->params->slices[s->params->count - 1 - b] : NULL;
+}
+
+struct exchange_terms coded_terms(const struct config *c, const struct codec *codec, const struct gradient_shape *s, int b,
+                                  int rank, int ranks)
+{
+    const struct slice *slice = slice_of(c, s, b);
+    const size_t n = bucket_place(c, s, b).n;
+    const bool whole = slice && (size_t)slice->rows * (size_t)slice->columns == n; /* and not padded */
+    const uint32_t stream = RANDOM_COMPRESSOR + ((uint32_t)b << 8), part = s->part << 16;
+    return (struct exchange_terms){
+        .kind = codec->kind,
+        .coding = { .options = codec->options,
+                    .n = n,
+                    .rows = whole ? (size_t)slice->rows : 1,
+                    .columns = whole ? (size_t)slice->columns : n,
+                    .worker = rank,
+                    .workers = ranks,
+                    .random = { (uint64_t)c->seed, stream, part, 0 },
+                    .shared = { (uint64_t)c->seed, stream, part + UINT16_MAX, 0 } },
+        .options = c->exchange.collective.options,
+        .allreduce = allreduce_find(c->exchange.allreduce),
+        .purpose = PURPOSE_GRADIENT,
+        .segment_B = (size_t)c->exchange.segment_B,
+        .feedback = c->exchange.error_feedback,
     };
 }
 
-/* Bytes of all ranks' codes of all buckets, and of the largest scratch. */
-static status measure(struct gradient *g, size_t *codes_B, size_t *scratch_B)
+/* ---- set-up -------------------------------------------------------------------------------------------------------------- */
+
+status gradient_check(const struct config *c, const struct gradient_shape *s, int rank, int ranks)
 {
-    const struct compressor *k = g->compressor;
-    for (int i = 0; i < g->count; i++) {
-        struct bucket *b = &g->buckets[i];
-        const struct coding c = coding_of(g, i, g->rank);
-        const size_t scratch = compressor_scratch_bytes(k, &c);
-        const char *why = k->refuses ? k->refuses(&c) : NULL;
+    struct codec codec;
+    codec_of(c, &codec);
+    for (int b = 0; way_of(c) == CODED && b < bucket_count(c, s); b++) {
+        const struct exchange_terms t = coded_terms(c, &codec, s, b, rank, ranks);
+        const struct slice *slice = slice_of(c, s, b);
+        const char *why = exchange_refuses(coded_exchange(c), &t);
+        char name[CODEC_NAME_BYTES];
         if (why)
-            return status_fail(STATUS_USAGE, "exchange.compressor.name = \"%s\": %s, in a bucket of %zu floats", k->member.name,
-                               why, c.n);
-        b->code_B = k->code_bytes(&c);
-        *codes_B += b->code_B * (size_t)g->ranks;
-        *scratch_B = scratch > *scratch_B ? scratch : *scratch_B;
+            return status_fail(STATUS_USAGE,
+                               "exchange.compressor \"%s\" by exchange.collective.name = \"%s\", %s of %zu floats%s%s: %s",
+                               codec_name(c, name), c->exchange.collective.name, slice ? "tensor" : "bucket", t.coding.n,
+                               slice ? ", " : "", slice ? slice->name : "", why);
     }
     return STATUS_OK;
 }
 
-status coded_allocate(struct gradient *g)
+status coded_allocate(struct gradient *g, const struct gradient_shape *shape)
 {
-    size_t codes_B = 0, scratch_B = 1;
-    g->compressor = compressor_find(g->config->exchange.compressor.name);
-    TRY(measure(g, &codes_B, &scratch_B));
-    g->codes = malloc(codes_B + 1);
-    g->scratch = malloc(scratch_B);
-    g->error = g->config->exchange.error_feedback ? calloc(g->n, sizeof(float)) : NULL;
-    if (!g->codes || !g->scratch || (g->config->exchange.error_feedback && !g->error))
-        return status_fail(STATUS_FAILED, "no memory for %zu bytes of codes and the error feedback of %zu floats", codes_B, g->n);
-    unsigned char *at = g->codes;
+    TRY(gradient_check(g->config, shape, g->rank, g->ranks));
+    codec_of(g->config, &g->codec);
     for (int i = 0; i < g->count; i++) {
-        g->buckets[i].codes = at;
-        at += g->buckets[i].code_B * (size_t)g->ranks;
+        const struct exchange_terms t = coded_terms(g->config, &g->codec, shape, i, g->rank, g->ranks);
+        TRY(compressed_open(&g->buckets[i].coded, g->engine, coded_exchange(g->config), &t));
     }
+    g->error = g->config->exchange.error_feedback ? calloc(g->n + 1, sizeof(float)) : NULL;
+    if (g->config->exchange.error_feedback && !g->error)
+        return status_fail(STATUS_FAILED, "no memory for the error feedback of %zu floats", g->n);
     return STATUS_OK;
 }
 
-void coded_encode(struct gradient *g, int bucket)
+/* ---- one step ------------------------------------------------------------------------------------------------------------ */
+
+/* The learning rate that what is lost in a step is multiplied by, as a factor of the highest. */
+static float rate_of(const struct config *c, int64_t step)
 {
-    const struct bucket *b = &g->buckets[bucket];
-    const struct coding c = coding_of(g, bucket, g->rank);
-    unsigned char *code = b->codes + (size_t)g->rank * b->code_B;
-    float *x = g->sums + b->place.at;
-    if (g->error) {
-        add(g->error + b->place.at, x, b->place.n);
-        x = g->error + b->place.at;
-    }
-    compressor_encode(g->compressor, &c, NULL, x, code, g->scratch);
-    if (g->error)
-        g->compressor->decode(&c, code, b->code_B, -1, x, g->scratch);
+    return (void)c, (void)step, 1;
 }
 
-void coded_decode(struct gradient *g, const struct bucket *b)
+/* The bucket's gradient, with what was lost of the one before: where it is compressed. */
+static float *compensate(struct gradient *g, const struct bucket *b)
 {
-    float *x = g->sums + b->place.at;
-    memset(x, 0, b->place.n * sizeof *x);
-    for (int r = 0; r < g->ranks; r++) {
-        const struct coding c = coding_of(g, (int)(b - g->buckets), r);
-        g->compressor->decode(&c, b->codes + (size_t)r * b->code_B, b->code_B, 1, x, g->scratch);
+    const struct config *c = g->config;
+    float *x = g->sums + b->place.at, *e = g->error + b->place.at;
+    const float kept = (float)c->exchange.error_decay * (g->step ? rate_of(c, g->step - 1) / rate_of(c, g->step) : 1);
+    if (!g->error)
+        return x;
+    if (kept != 1)
+        scale(e, kept, b->place.n);
+    add(e, x, b->place.n);
+    return e;
+}
+
+/* What is not finite has no code; the run ends after this step, which everybody takes part in. */
+static void check(struct gradient *g, const struct bucket *b, float *vector)
+{
+    const size_t at = first_not_finite(vector, b->place.n);
+    if (at == b->place.n)
+        return;
+    g->fault = b->place.at + at;
+    memset(vector, 0, b->place.n * sizeof *vector);
+}
+
+void coded_start(struct gradient *g, struct bucket *b, struct stopwatch *w)
+{
+    const enum phase was = stopwatch_switch(w, PHASE_RESIDUAL);
+    float *vector = compensate(g, b);
+    check(g, b, vector);
+    stopwatch_switch(w, PHASE_ENCODE);
+    compressed_encode(b->coded, g->step, vector);
+    stopwatch_switch(w, PHASE_PACK);
+    compressed_pack(b->coded);
+    stopwatch_switch(w, PHASE_RESIDUAL);
+    compressed_residual(b->coded, BEFORE_START);
+    stopwatch_switch(w, was);
+    compressed_start(b->coded);
+    stopwatch_switch(w, PHASE_RESIDUAL);
+    compressed_residual(b->coded, AFTER_START);
+    stopwatch_switch(w, was);
+}
+
+void coded_wait(struct gradient *g, struct bucket *b, struct stopwatch *w)
+{
+    const enum phase was = stopwatch_switch(w, PHASE_WAIT);
+    const double began_s = w->since_s, worked_s = compressed_work_s(b->coded);
+    compressed_wait(b->coded);
+    stopwatch_switch(w, PHASE_RESIDUAL);
+    divide_wait(w, began_s, compressed_heard_s(b->coded), compressed_work_s(b->coded) - worked_s);
+    compressed_residual(b->coded, AFTER_WAIT);
+    stopwatch_switch(w, PHASE_DECODE);
+    compressed_decode(b->coded, g->sums + b->place.at);
+    stopwatch_switch(w, was);
+    g->sent.floats += (double)b->place.n;
+    g->sent.bits += compressed_logical_bits(b->coded);
+    g->sent.B += compressed_code_B(b->coded);
+}
+
+size_t gradient_fault(const struct gradient *g)
+{
+    return g->fault;
+}
+
+struct gradient_codes gradient_codes(const struct gradient *g)
+{
+    return g->sent;
+}
+
+/* ---- state --------------------------------------------------------------------------------------------------------------- */
+
+static size_t error_B(const struct gradient *g)
+{
+    return g->error ? g->n * sizeof(float) : 0;
+}
+
+size_t gradient_state_B(const struct gradient *g)
+{
+    size_t bytes = error_B(g);
+    for (int i = 0; g->way == CODED && i < g->count; i++) {
+        size_t kept_B;
+        compressed_state(g->buckets[i].coded, &kept_B);
+        bytes += kept_B;
     }
+    return bytes;
+}
+
+/* Between the errors, the compressors' memories and one array. */
+static void copy_state(const struct gradient *g, unsigned char *state, bool restore)
+{
+    size_t kept_B = error_B(g);
+    void *kept = g->error;
+    for (int i = 0;; i++) {
+        if (kept_B)
+            memcpy(restore ? kept : state, restore ? state : kept, kept_B);
+        state += kept_B;
+        if (g->way != CODED || i == g->count)
+            return;
+        kept = compressed_state(g->buckets[i].coded, &kept_B);
+    }
+}
+
+void gradient_save(const struct gradient *g, void *state)
+{
+    copy_state(g, state, false);
+}
+
+status gradient_restore(struct gradient *g, const void *state, size_t bytes)
+{
+    const size_t fits = gradient_state_B(g);
+    char name[CODEC_NAME_BYTES];
+    if (bytes != fits)
+        return status_fail(
+            STATUS_USAGE,
+            "the saved state of exchange.compressor has %zu bytes, but \"%s\" on %zu floats in %d buckets keeps %zu (it "
+            "is of another config, layout or rank)",
+            bytes, codec_name(g->config, name), g->n, g->count, fits);
+    copy_state(g, (unsigned char *)state, true);
+    return STATUS_OK;
 }

@@ -9,9 +9,8 @@
 #define DMLBENCH_BENCH_GRADIENT_PARTS_H
 
 #include "bench/accumulator.h"
+#include "bench/codec.h"
 #include "bench/gradient.h"
-#include "kernels/compressor.h"
-#include "kernels/random.h"
 
 enum way { FAST, ORDERED, CODED };
 
@@ -21,8 +20,7 @@ struct bucket {
     struct operation *gather; /* of its parameters, from their owners; NULL: no ZeRO */
     size_t own_at, own_n;     /* its pieces, one after the other, in arrays of own_n floats */
     int holds;
-    unsigned char *codes; /* [ranks * code_B] */
-    size_t code_B;
+    struct compressed *coded; /* CODED: instead of op */
 };
 
 struct gradient {
@@ -46,19 +44,19 @@ struct gradient {
     float *own_top, *own_params; /* where the leaf in work goes; [own_n] stage 3 */
     bool own_fresh;
 
-    const struct compressor *compressor; /* CODED */
-    float *error;                        /* [n]; NULL: no error feedback */
-    unsigned char *codes;
-    void *scratch;
+    struct codec codec;         /* CODED */
+    float *error;               /* [n]; NULL: no error feedback */
+    size_t fault;               /* see gradient_fault */
+    struct gradient_codes sent; /* see gradient_codes */
 };
 
 /* ---- gradient_plan.c: pure --------------------------------------------------------------------------------------------------- */
 
 enum way way_of(const struct config *c);
-int bucket_count(const struct config *c, size_t n);
-struct range bucket_place(const struct config *c, size_t n, int b); /* counted from the end */
 /* Whether every leaf is exchanged on its own. */
 bool exchanges_leaves(const struct config *c);
+/* Whether every bucket is one tensor. */
+bool buckets_are_tensors(const struct config *c, const struct gradient_shape *s);
 int64_t own_leaves(const struct gradient_shape *s, int rank, int ranks);
 /* How this rank adds up its own micro-batches; how, in stages 2 and 3, the exchanged ones. */
 struct accumulator local_accumulator(const struct config *c, const struct gradient_shape *s, int rank, int ranks);
@@ -68,11 +66,21 @@ struct leaf_owners exchanged_leaves(const struct config *c, const struct gradien
 /* Buckets in flight at a time in stages 2 and 3, while the next is filled. */
 int buckets_in_flight(const struct config *c);
 
+/* ---- gradient.c -------------------------------------------------------------------------------------------------------------- */
+
+/* Divides the time of a wait from began_s until the last switch: until the others had begun (heard_s); work on what came, as far as
+ * it was done here and not in a poll before; and what was on its way. */
+void divide_wait(struct stopwatch *w, double began_s, double heard_s, double work_s);
+
 /* ---- gradient_coded.c -------------------------------------------------------------------------------------------------------- */
 
-status coded_allocate(struct gradient *g); /* local */
-void coded_encode(struct gradient *g, int bucket);
-void coded_decode(struct gradient *g, const struct bucket *b);
+/* Pure. What is exchanged in bucket b, and how. */
+struct exchange_terms coded_terms(const struct config *c, const struct codec *codec, const struct gradient_shape *s, int b,
+                                  int rank, int ranks);
+const struct exchange *coded_exchange(const struct config *c);
+status coded_allocate(struct gradient *g, const struct gradient_shape *shape); /* local */
+void coded_start(struct gradient *g, struct bucket *b, struct stopwatch *w);
+void coded_wait(struct gradient *g, struct bucket *b, struct stopwatch *w);
 
 /* ---- gradient_zero.c --------------------------------------------------------------------------------------------------------- */
 

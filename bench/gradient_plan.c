@@ -1,5 +1,6 @@
 /* What is known about an exchange before anything is allocated. Letters: n floats, p ranks, m micro-batches of a rank. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench/gradient_parts.h"
@@ -8,9 +9,15 @@
 
 enum way way_of(const struct config *c)
 {
-    if (strcmp(c->exchange.compressor.name, "none"))
+    const char *collective = c->exchange.collective.name;
+    if (strcmp(c->exchange.compressor.name, "none") || (strcmp(collective, "auto") && strcmp(collective, "allreduce")))
         return CODED;
     return strcmp(c->exchange.reduction, "tree") ? FAST : ORDERED;
+}
+
+bool gradient_is_coded(const struct config *c)
+{
+    return way_of(c) == CODED;
 }
 
 bool exchanges_leaves(const struct config *c)
@@ -25,7 +32,7 @@ int buckets_in_flight(const struct config *c)
 
 static const char *algorithm_refuses(const struct config *c, char *why, size_t room)
 {
-    if (way_of(c) != FAST || allreduce_find(c->exchange.allreduce)->scatter_rounds)
+    if (way_of(c) == ORDERED || allreduce_find(c->exchange.allreduce)->scatter_rounds)
         return NULL;
     char fits[128] = "";
     for (size_t i = 0; allreduces[i]; i++)
@@ -63,11 +70,12 @@ const char *gradient_refuses(const struct config *c, int replicas, int64_t leave
     const char *algorithm = algorithm_refuses(c, why, sizeof why);
     if (c->parallel.zero == 0)
         return NULL;
-    if (way_of(c) == CODED) {
-        snprintf(why, sizeof why,
-                 "parallel.zero = %lld gives each rank the sum of a piece, and codes of exchange.compressor = \"%s\" "
-                 "cannot be added (fits: \"none\")",
-                 (long long)c->parallel.zero, c->exchange.compressor.name);
+    if (way_of(c) == CODED && exchanges_leaves(c)) {
+        snprintf(
+            why, sizeof why,
+            "parallel.zero = %lld exchanges every micro-batch, and exchange.compressor = \"%s\" by exchange.collective = \"%s\" "
+            "leaves every rank the whole sum of a step (fits: parallel.zero = 0 or 1)",
+            (long long)c->parallel.zero, c->exchange.compressor.name, c->exchange.collective.name);
         return why;
     }
     if (algorithm || !exchanges_leaves(c))
@@ -124,14 +132,23 @@ static size_t bucket_floats(const struct config *c)
     return (size_t)c->exchange.bucket_B / sizeof(float);
 }
 
-int bucket_count(const struct config *c, size_t n)
+bool buckets_are_tensors(const struct config *c, const struct gradient_shape *s)
 {
-    return (int)((n + bucket_floats(c) - 1) / bucket_floats(c));
+    return way_of(c) == CODED && s->params && strcmp(c->exchange.unit, "tensor") == 0;
 }
 
-struct range bucket_place(const struct config *c, size_t n, int b)
+int bucket_count(const struct config *c, const struct gradient_shape *s)
 {
-    const size_t size = bucket_floats(c), end = n - (size_t)b * size;
+    return buckets_are_tensors(c, s) ? s->params->count : (int)((s->n + bucket_floats(c) - 1) / bucket_floats(c));
+}
+
+struct range bucket_place(const struct config *c, const struct gradient_shape *s, int b)
+{
+    if (buckets_are_tensors(c, s)) {
+        const struct slice *slice = &s->params->slices[s->params->count - 1 - b];
+        return (struct range){ slice->at, slice->n };
+    }
+    const size_t size = bucket_floats(c), end = s->n - (size_t)b * size;
     const size_t at = end > size ? end - size : 0;
     return (struct range){ at, end - at };
 }
@@ -140,17 +157,9 @@ struct range bucket_place(const struct config *c, size_t n, int b)
 
 /* Of one rank, for one bucket. */
 struct cost {
-    double sum_B, gather_B; /* sent: once for its gradients; once for its parameters */
+    double sum_B, gather_B; /* sent: once for its gradients, but for codes; once for its parameters */
     size_t own_n;
 };
-
-static size_t code_B(const struct config *c, int ranks, size_t n)
-{
-    const struct coding coding = {
-        .options = c->exchange.compressor.options, .n = n, .rows = 1, .columns = n, .workers = ranks
-    };
-    return compressor_find(c->exchange.compressor.name)->code_bytes(&coding);
-}
 
 static struct cost cost_of(const struct config *c, const struct gradient_shape *s, size_t n, int rank, int ranks)
 {
@@ -160,9 +169,6 @@ static struct cost cost_of(const struct config *c, const struct gradient_shape *
     const struct leaf_owners o = exchanged_leaves(c, s, ranks);
     struct cost cost = { .own_n = n };
     switch (way_of(c)) {
-    case CODED:
-        cost.sum_B = (double)(ranks - 1) * (double)code_B(c, ranks, n);
-        break;
     case ORDERED:
         cost.sum_B = 4.0 * (double)ordered_sent_floats(part, segment_B, ranks, rank, n, &o);
         if (c->parallel.zero) {
@@ -170,6 +176,7 @@ static struct cost cost_of(const struct config *c, const struct gradient_shape *
             cost.own_n = ordered_owned_floats(segment_B, ranks, rank, n);
         }
         break;
+    case CODED:
     case FAST:
         cost.sum_B = a->sent_floats ? 4.0 * (double)engine_sent_floats(a, part, segment_B, ranks, rank, n) : NAN;
         if (c->parallel.zero) {
@@ -217,8 +224,8 @@ static int gathers(const struct gradient_shape *s, struct range bucket)
 static size_t held_floats(const struct config *c, const struct gradient_shape *s, int i, int j)
 {
     size_t held = 0;
-    for (int b = 0; c->parallel.zero == 3 && b < bucket_count(c, s->n); b++) {
-        const struct range bucket = bucket_place(c, s->n, b);
+    for (int b = 0; c->parallel.zero == 3 && b < bucket_count(c, s); b++) {
+        const struct range bucket = bucket_place(c, s, b);
         held += layer_needs(s, i, bucket) || layer_needs(s, j, bucket) ? bucket.n : 0;
     }
     return held;
@@ -253,6 +260,58 @@ static struct moment worst_moment(const struct config *c, const struct gradient_
     return worst;
 }
 
+/* ---- codes ------------------------------------------------------------------------------------------------------------------- */
+
+/* Of one rank's codes in a step. */
+struct codes {
+    double code_B, sent_B, memory_B;
+};
+
+/* Adds what is sent in bucket b; false if that depends on the data. */
+static bool add_sent(const struct exchange_terms *t, const struct exchange *how, uint64_t *B_to, double *all_B_to)
+{
+    const int ranks = t->coding.workers;
+    memset(B_to, 0, (size_t)ranks * sizeof *B_to);
+    const bool known = how->sent(t, B_to);
+    for (int r = 0; r < ranks; r++)
+        all_B_to[r] += (double)B_to[r];
+    return known;
+}
+
+bool gradient_coded_sent(const struct config *c, const struct gradient_shape *s, int rank, int ranks, double *B_to)
+{
+    struct codec codec;
+    uint64_t *one = calloc((size_t)ranks, sizeof *one);
+    bool known = one != NULL;
+    codec_of(c, &codec);
+    for (int b = 0; known && b < bucket_count(c, s); b++) {
+        struct exchange_terms t = coded_terms(c, &codec, s, b, rank, ranks);
+        t.coding.step = INT64_MAX; /* after all warm-up */
+        known = add_sent(&t, coded_exchange(c), one, B_to);
+    }
+    free(one);
+    return known;
+}
+
+static struct codes codes_of(const struct config *c, const struct gradient_shape *s, int rank, int ranks)
+{
+    struct codec codec;
+    struct codes codes = { 0 };
+    double *B_to = calloc((size_t)ranks, sizeof *B_to);
+    codec_of(c, &codec);
+    for (int b = 0; b < bucket_count(c, s); b++) {
+        const struct exchange_terms t = coded_terms(c, &codec, s, b, rank, ranks);
+        codes.code_B += (double)codec.kind->code_bytes(&t.coding);
+        codes.memory_B += (double)exchange_memory(coded_exchange(c), &t).all_B;
+    }
+    const bool known = B_to && gradient_coded_sent(c, s, rank, ranks, B_to);
+    for (int r = 0; known && r < ranks; r++)
+        codes.sent_B += B_to[r];
+    free(B_to);
+    codes.sent_B = known ? codes.sent_B : NAN;
+    return codes;
+}
+
 /* ---- the plan ---------------------------------------------------------------------------------------------------------------- */
 
 static void plan_memory(struct gradient_plan *plan, const struct config *c, const struct gradient_shape *s, int rank, int ranks)
@@ -261,35 +320,39 @@ static void plan_memory(struct gradient_plan *plan, const struct config *c, cons
     const struct moment worst = worst_moment(c, s);
     plan->params_B = 4 * (c->parallel.zero < 3 ? n : own + (double)worst.held);
     plan->error_B = way_of(c) == CODED && c->exchange.error_feedback ? 4 * n : 0;
-    plan->codes_B = way_of(c) == CODED ? plan->logical_B * ranks : 0;
     if (exchanges_leaves(c))
         plan->sums_B = 4 * (own * own_accumulator(c, s, plan->state_floats, ranks).count + (double)worst.open);
     else
         plan->sums_B = 4 * n * local_accumulator(c, s, rank, ranks).count;
 }
 
+/* What is sent and how it is called, of sums. */
+static void plan_sums(struct gradient_plan *plan, const struct config *c, const struct gradient_shape *s, int rank, int ranks)
+{
+    const double m = exchanges_leaves(c) ? (double)(s->leaves / ranks) : 1, passes = 2 * m + (double)s->recomputed;
+    plan->op = c->parallel.zero ? "reduce-scatter" : "allreduce";
+    plan->algorithm = way_of(c) == ORDERED ? "ordered" : c->exchange.allreduce;
+    plan->logical_B = m * 4 * (double)s->n;
+    for (int b = 0; b < plan->buckets; b++) {
+        const struct range place = bucket_place(c, s, b);
+        const struct cost cost = cost_of(c, s, place.n, rank, ranks);
+        plan->sent_B += m * cost.sum_B;
+        plan->parameters_sent_B += c->parallel.zero == 3 ? passes * gathers(s, place) * cost.gather_B : cost.gather_B;
+        plan->state_floats += cost.own_n;
+    }
+}
+
 struct gradient_plan gradient_plan(const struct config *c, const struct gradient_shape *s, int rank, int ranks)
 {
-    const enum way way = way_of(c);
-    const double m = exchanges_leaves(c) ? (double)(s->leaves / ranks) : 1, passes = 2 * m + (double)s->recomputed;
-    struct gradient_plan plan = {
-        .op = way == CODED       ? "allgather"
-              : c->parallel.zero ? "reduce-scatter"
-                                 : "allreduce",
-        .algorithm = way == CODED     ? "ring"
-                     : way == ORDERED ? "ordered"
-                                      : c->exchange.allreduce,
-        .buckets = bucket_count(c, s->n),
-        .logical_B = way == CODED ? 0 : m * 4 * (double)s->n,
-    };
-    for (int b = 0; b < plan.buckets; b++) {
-        const struct range place = bucket_place(c, s->n, b);
-        const struct cost cost = cost_of(c, s, place.n, rank, ranks);
-        plan.sent_B += m * cost.sum_B;
-        plan.parameters_sent_B += c->parallel.zero == 3 ? passes * gathers(s, place) * cost.gather_B : cost.gather_B;
-        plan.state_floats += cost.own_n;
-        if (way == CODED)
-            plan.logical_B += (double)code_B(c, ranks, place.n);
+    struct gradient_plan plan = { .buckets = bucket_count(c, s) };
+    plan_sums(&plan, c, s, rank, ranks);
+    if (way_of(c) == CODED) {
+        const struct codes codes = codes_of(c, s, rank, ranks);
+        plan.op = "codes";
+        plan.algorithm = c->exchange.collective.name;
+        plan.logical_B = codes.code_B;
+        plan.codes_B = codes.memory_B;
+        plan.sent_B = codes.sent_B;
     }
     plan_memory(&plan, c, s, rank, ranks);
     return plan;

@@ -18,9 +18,9 @@
 /* The i-th own piece of bucket b, and where it lies in arrays of own pieces. */
 static struct range piece_of(const struct bucket *b, size_t i, size_t *own_at)
 {
-    struct range r = operation_piece(b->op, i);
+    struct range r = operation_piece(b->gather, i);
     r.at += b->place.at;
-    *own_at = b->own_at + i * operation_piece(b->op, 0).n;
+    *own_at = b->own_at + i * operation_piece(b->gather, 0).n;
     return r;
 }
 
@@ -29,7 +29,7 @@ status zero_allocate(struct gradient *g, const struct gradient_shape *shape)
     g->own_n = 0;
     for (struct bucket *b = g->buckets; b < g->buckets + g->count; b++) {
         b->own_at = g->own_n;
-        b->own_n = operation_owned_elements(b->op);
+        b->own_n = operation_owned_elements(b->gather);
         g->own_n += b->own_n;
     }
     if (exchanges_leaves(g->config)) {
@@ -47,7 +47,7 @@ status zero_allocate(struct gradient *g, const struct gradient_shape *shape)
 static void collect(struct gradient *g, const struct bucket *b)
 {
     engine_wait(g->engine, b->op);
-    for (size_t i = 0; i < operation_pieces(b->op); i++) {
+    for (size_t i = 0; i < operation_pieces(b->gather); i++) {
         size_t own_at;
         const struct range r = piece_of(b, i, &own_at);
         if (g->own_fresh)
@@ -76,7 +76,7 @@ size_t gradient_state_floats(const struct gradient *g)
 
 size_t gradient_pieces(const struct gradient *g, int b)
 {
-    return g->zero ? operation_pieces(g->buckets[b].op) : 1;
+    return g->zero ? operation_pieces(g->buckets[b].gather) : 1;
 }
 
 struct gradient_piece gradient_piece(const struct gradient *g, int b, size_t i)
@@ -111,7 +111,7 @@ void gradient_finish(struct gradient *g, struct stopwatch *w)
 /* Own pieces that meet the range, from the parameters to where they are kept. */
 static void keep_own(struct gradient *g, const struct bucket *b, struct range range)
 {
-    for (size_t i = 0; i < operation_pieces(b->op); i++) {
+    for (size_t i = 0; i < operation_pieces(b->gather); i++) {
         size_t own_at;
         const struct range r = piece_of(b, i, &own_at);
         const size_t from = r.at > range.at ? r.at : range.at;
@@ -123,7 +123,7 @@ static void keep_own(struct gradient *g, const struct bucket *b, struct range ra
 
 static void restore_own(struct gradient *g, const struct bucket *b)
 {
-    for (size_t i = 0; i < operation_pieces(b->op); i++) {
+    for (size_t i = 0; i < operation_pieces(b->gather); i++) {
         size_t own_at;
         const struct range r = piece_of(b, i, &own_at);
         memcpy(g->params + r.at, g->own_params + own_at, r.n * sizeof(float));

@@ -15,7 +15,10 @@ static const char *const names[PHASE_COUNT] = {
     [PHASE_IDLE_SEND] = "idle_send",
     [PHASE_TRANSFER] = "transfer",
     [PHASE_ENCODE] = "encode",
+    [PHASE_PACK] = "pack",
+    [PHASE_RESIDUAL] = "residual",
     [PHASE_WAIT] = "wait",
+    [PHASE_EXCHANGE] = "exchange",
     [PHASE_DECODE] = "decode",
     [PHASE_OPTIMIZER] = "optimizer",
 };

@@ -15,9 +15,12 @@ enum phase {
     PHASE_IDLE_GRADIENT,   /* until the stage behind has sent a gradient */
     PHASE_IDLE_SEND,       /* until a neighbour has room for a message */
     PHASE_TRANSFER,        /* from its sending to its arrival, as far as it was waited for */
-    PHASE_ENCODE,          /* compressing, error feedback */
-    PHASE_WAIT,            /* communication that nothing hides */
-    PHASE_DECODE,          /* adding up the codes of all ranks */
+    PHASE_ENCODE,          /* compressing: a vector to symbols */
+    PHASE_PACK,            /* symbols to the bits of a code */
+    PHASE_RESIDUAL,        /* error feedback: adding the last error, working out the next */
+    PHASE_WAIT,            /* until the other ranks have begun to exchange gradients, the loss, tied matrices, parameters */
+    PHASE_EXCHANGE,        /* from then on, until the exchange of gradients is done: what nothing hides of it */
+    PHASE_DECODE,          /* adding up the codes of all ranks; decoding and compressing anew on their way */
     PHASE_OPTIMIZER,       /* updating the parameters */
     PHASE_COUNT
 };

@@ -87,6 +87,8 @@ static void fill_sent(const struct run *run, double *sent)
     sent[SENT_RSS] = job_is_simulated()   ? NAN /* one process holds all simulated ranks */
                      : run->samples.steps ? run->after.peak_rss_B
                                           : usage_now().peak_rss_B;
+    const struct gradient_codes codes = trainer_codes(&run->trainer);
+    memcpy(sent + SENT_CODES, (const double[]){ codes.floats, codes.bits, codes.B }, 3 * sizeof *sent);
     for (int p = 0; p < PURPOSE_COUNT; p++) {
         const struct ledger_row *row = &run->ledger.rows[p];
         const double fields[LEDGER_FIELDS] = {
@@ -277,10 +279,11 @@ static void fill_warnings(struct report *r, const struct run *run)
     if (!out->comm_total.match && isfinite(out->comm_total.wire_B_predicted.value))
         warn(r, "predicted and counted bytes differ");
     const struct comm_row *gradient = result_comm(out, PURPOSE_GRADIENT);
-    if (gradient && gradient->wire_B_counted > out->comm_total.dense_equivalent_B * 1.01 &&
-        strcmp(c->exchange.compressor.name, "none"))
-        warn(r, "the codes are larger than the gradients in a ring allreduce: %g times the bytes",
+    if (gradient_is_coded(c) && gradient && gradient->wire_B_counted > out->comm_total.dense_equivalent_B * 1.01)
+        warn(r, "exchanging codes sends more than a ring allreduce of the gradients: %.3g times the bytes",
              gradient->wire_B_counted / out->comm_total.dense_equivalent_B);
+    if (out->compression.wire_bits_per_element.value > 32)
+        warn(r, "a code is larger than its input: %.3g bits for each float of 32", out->compression.wire_bits_per_element.value);
     if (out->interference.load_before > 0.5 * out->platform.cores && !job_is_simulated())
         warn(r, "the machine was busy before the run (load %.1f on %g cores)", out->interference.load_before, out->platform.cores);
 }
@@ -314,6 +317,9 @@ void report_gather(struct report *r, const struct run *run, status outcome)
         return;
     fill(r, run, sent, outcome, outcome == STATUS_OK ? "" : status_message());
     fill_comm(r, run, sent, job_allocate(run->job, PURPOSE_COUNT * sizeof(struct comm_row)));
+    double *work = job_allocate(run->job, 4 * (size_t)run->samples.steps * sizeof *work);
+    fill_compression(r, run, sent, work);
+    free(work);
     fill_warnings(r, run);
 }
 

@@ -17,7 +17,7 @@ static double slowest(const struct result *out, size_t step)
     return most;
 }
 
-static double mean_over_ranks(const struct result *out, enum phase p, size_t step)
+double mean_over_ranks(const struct result *out, enum phase p, size_t step)
 {
     double sum = 0;
     for (size_t r = 0; r < out->samples.ranks; r++)
@@ -45,7 +45,7 @@ static void fill_overlap(struct result *out, const struct run *run, double *work
 {
     const size_t first = (size_t)out->samples.warmup_steps, n = (size_t)out->samples.measured_steps;
     for (size_t i = 0; i < n; i++)
-        work[i] = mean_over_ranks(out, PHASE_WAIT, first + i);
+        work[i] = mean_over_ranks(out, PHASE_WAIT, first + i) + mean_over_ranks(out, PHASE_EXCHANGE, first + i);
     const double wait_s = statistic_of(work, n, work + n).median, alone_s = run->exchange_alone_s;
     const char *why = !trainer_has_replicas(&run->trainer) ? "no other rank holds the same parameters"
                       : isnan(alone_s)

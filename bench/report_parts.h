@@ -10,7 +10,8 @@ enum {
     SENT_PARAMETERS = SENT_COORDINATES + AXIS_COUNT,
     SENT_USAGE,
     SENT_RSS = SENT_USAGE + 4,
-    SENT_LEDGER,
+    SENT_CODES,
+    SENT_LEDGER = SENT_CODES + 3,
     LEDGER_FIELDS = 6,
     SENT_COUNT = SENT_LEDGER + LEDGER_FIELDS * PURPOSE_COUNT
 };
@@ -28,5 +29,8 @@ status fill_layout(struct result *out, const struct run *run, struct stage_row *
 status fill_bubble(struct result *out, const struct run *run, double *work);
 /* report_parts.c. work: room for four doubles a step. */
 void fill_metrics(struct result *out, const struct run *run, double *work);
+double mean_over_ranks(const struct result *out, enum phase p, size_t step);
+/* report_codes.c. After the bytes. work: room for four doubles a step. */
+void fill_compression(struct report *r, const struct run *run, const double *sent, double *work);
 
 #endif

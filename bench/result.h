@@ -86,6 +86,13 @@ struct result {
         bool match;
     } comm_total;
     struct {
+        const char *name; /* NULL: gradients are exchanged as they are */
+        struct maybe logical_bits_per_element, wire_bits_per_element;
+        struct maybe codec_s, saved_B, break_even_B_per_s, exchange_B_per_s;
+        const char *verdict; /* saves time, costs time; NULL: not known */
+        char text[96];
+    } compression;
+    struct {
         struct statistic step_s, throughput_samples_per_s;
         struct maybe mfu_frac, overlap_frac, sgemm_flop_per_s;
         struct maybe bubble_frac_theory, bubble_frac_planned, bubble_frac_measured, bubble_ratio_measured;

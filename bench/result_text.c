@@ -79,8 +79,8 @@ static void print_what(const struct result *r, FILE *out)
     if (gradient && gradient->wire_B_predicted.value == 0)
         line(out, "exchange", "nothing: there is one replica");
     else if (gradient)
-        line(out, "exchange", "%s by %s, compressor %s%s", gradient->op, gradient->algorithm, c->exchange.compressor.name,
-             c->exchange.error_feedback ? " with error feedback" : "");
+        line(out, "exchange", "%s by %s, compressor %s%s", gradient->op, gradient->algorithm,
+             r->compression.name ? r->compression.name : "none", c->exchange.error_feedback ? " with error feedback" : "");
 }
 
 /* A loss in nats, or what it is instead. */
@@ -195,9 +195,23 @@ static void print_bytes(const struct result *r, FILE *out)
         line(out, "bytes sent", "- (not counted: the MPI library's own allreduce)");
     print_one_count("  predicted", &r->comm_total.wire_B_predicted, out);
     print_one_count("  measured", &r->comm_total.wire_B_measured, out);
-    if (exchanged > 0 && strcmp(r->config->exchange.compressor.name, "none") != 0)
+    if (exchanged > 0 && r->compression.name)
         line(out, "  dense", "%s without the compressor, by ring: %.1f times what was sent for gradients", scaled(dense, "B", text),
              dense / exchanged);
+}
+
+static void print_compression(const struct result *r, FILE *out)
+{
+    char codec[TEXT_BYTES], even[TEXT_BYTES], reached[TEXT_BYTES];
+    if (!r->compression.name)
+        return;
+    line(out, "codes", "%.4g bits for each float of 32 (%.4g counted as in the literature)",
+         r->compression.wire_bits_per_element.value, r->compression.logical_bits_per_element.value);
+    if (isfinite(r->compression.break_even_B_per_s.value))
+        line(out, "  time", "%s a step; saves time below %s, this exchange had %s: it %s",
+             scaled(r->compression.codec_s.value, "s", codec), scaled(r->compression.break_even_B_per_s.value, "B/s", even),
+             scaled(r->compression.exchange_B_per_s.value, "B/s", reached),
+             r->compression.verdict ? r->compression.verdict : "is not known");
 }
 
 static void print_checks(const struct result *r, FILE *out)
@@ -228,6 +242,7 @@ void result_print_summary(const struct result *r, const char *path, FILE *out)
     print_share("overlap", &r->metrics.overlap_frac, "of the exchange hidden by computation", out);
     print_bubble(r, out);
     print_bytes(r, out);
+    print_compression(r, out);
     print_checks(r, out);
     if (!isnan(r->metrics.peak_rss_B))
         line(out, "memory", "%s at most in a rank", scaled(r->metrics.peak_rss_B, "B", memory));

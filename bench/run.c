@@ -114,7 +114,22 @@ static double run_step(struct run *r, int64_t step)
     return loss;
 }
 
-/* The loss is the same on every rank, so all stop at the same step. */
+/* The same on every rank, but for the words: so all stop at the same step. */
+static status judge_step(const struct run *r, int64_t step, double loss)
+{
+    const char *fault = r->trainer.faulty ? trainer_fault(&r->trainer) : NULL;
+    if (!isfinite(loss))
+        return status_fail(STATUS_FAILED, "the loss is %s at step %lld (the learning rate %s)",
+                           isnan(loss) ? "not a number" : "infinite", (long long)step,
+                           "may be too high, or the data are not finite");
+    if (fault)
+        return status_fail(STATUS_FAILED,
+                           "the gradient of \"%s\" is not finite at step %lld on rank %d, and cannot be compressed (the learning "
+                           "rate may be too high)",
+                           fault, (long long)step, r->job->rank);
+    return STATUS_OK;
+}
+
 static status run_steps(struct run *r)
 {
     const struct config *c = r->config;
@@ -126,14 +141,11 @@ static status run_steps(struct run *r)
     r->before = r->after = usage_now();
     r->sent_before = trainer_ledger(&r->trainer);
     r->stepping = true;
-    for (int64_t step = 0; step < steps && s == STATUS_OK; step++) {
+    for (int64_t step = 0; step < steps && s == STATUS_OK && !r->trainer.faulty; step++) {
         if (step == c->measure.warmup_steps)
             links_forget_awaited(r->trainer.links);
         const double loss = run_step(r, step);
-        if (!isfinite(loss))
-            s = status_fail(STATUS_FAILED, "the loss is %s at step %lld (the learning rate %s)",
-                            isnan(loss) ? "not a number" : "infinite", (long long)step,
-                            "may be too high, or the data are not finite");
+        s = judge_step(r, step, loss);
         progress_line_update(&line, step + 1, loss, (double)c->batch.global / r->samples.step_s[step]);
     }
     r->after = usage_now();

@@ -104,34 +104,51 @@ static int gather_replicas(struct sender *s, int chunk, int *me)
 }
 
 /* Once through n floats, as the exchange of gradients cuts them. */
-static void play_vector(struct sender *s, const struct gradient_plan *plan, enum sum_part part, size_t n, int me, int members)
+static void play_vector(struct sender *s, enum sum_part part, size_t n, int me, int members)
 {
     const struct config *c = s->config;
     const size_t segment_B = (size_t)c->exchange.segment_B;
     const struct leaf_owners owners = { s->plan.leaves, s->plan.starts };
-    if (strcmp(plan->algorithm, "ordered") == 0)
+    if (strcmp(c->exchange.reduction, "tree") == 0)
         ordered_sent_to(part, segment_B, members, me, n, &owners, s->floats_to);
     else
-        engine_sent_to(allreduce_find(plan->algorithm), part, segment_B, members, me, n, s->floats_to);
+        engine_sent_to(allreduce_find(c->exchange.allreduce), part, segment_B, members, me, n, s->floats_to);
 }
 
-static void play_buckets(struct sender *s, const struct gradient_plan *plan, enum sum_part part, size_t n, int me, int members)
+static void play_buckets(struct sender *s, const struct gradient_shape *shape, enum sum_part part, int me, int members)
 {
-    const size_t bucket = (size_t)s->config->exchange.bucket_B / sizeof(float);
-    for (size_t at = 0; at < n; at += bucket)
-        play_vector(s, plan, part, n - at < bucket ? n - at : bucket, me, members);
+    for (int b = 0; b < bucket_count(s->config, shape); b++)
+        play_vector(s, part, bucket_place(s->config, shape, b).n, me, members);
 }
 
-static void add_exchange(struct sender *s, const struct gradient_shape *shape, int me, int members)
+static status add_codes(struct sender *s, const struct gradient_shape *shape, int me, int members)
+{
+    double *B_to = calloc((size_t)members, sizeof *B_to);
+    if (!B_to)
+        return status_fail(STATUS_FAILED, "no memory to predict what %d ranks send", members);
+    const bool known = gradient_coded_sent(s->config, shape, me, members, B_to);
+    for (int k = 0; k < members; k++)
+        if (s->group[k] != s->rank)
+            add(s, PURPOSE_GRADIENT, s->group[k], known ? B_to[k] : NAN);
+    free(B_to);
+    return STATUS_OK;
+}
+
+static status add_exchange(struct sender *s, const struct gradient_shape *shape, int me, int members)
 {
     const struct gradient_plan plan = gradient_plan(s->config, shape, me, members);
-    const bool sums = strcmp(plan.op, "allgather") != 0, zero = s->config->parallel.zero > 0;
-    play_buckets(s, &plan, zero ? SUM_REDUCE_SCATTER : sums ? SUM_ALLREDUCE : SUM_ALLGATHER, shape->n, me, members);
-    deal(s, PURPOSE_GRADIENT, members, plan.sent_B);
+    const bool zero = s->config->parallel.zero > 0;
+    if (gradient_is_coded(s->config))
+        TRY(add_codes(s, shape, me, members));
+    else {
+        play_buckets(s, shape, zero ? SUM_REDUCE_SCATTER : SUM_ALLREDUCE, me, members);
+        deal(s, PURPOSE_GRADIENT, members, plan.sent_B);
+    }
     if (!zero)
-        return;
-    play_buckets(s, &plan, SUM_ALLGATHER, shape->n, me, members);
+        return STATUS_OK;
+    play_buckets(s, shape, SUM_ALLGATHER, me, members);
     deal(s, PURPOSE_PARAMETERS, members, plan.parameters_sent_B);
+    return STATUS_OK;
 }
 
 static status add_gradients(struct sender *s, int chunk)
@@ -140,10 +157,9 @@ static status add_gradients(struct sender *s, int chunk)
     struct gradient_shape shape;
     const int members = gather_replicas(s, chunk, &me);
     TRY(footprint_shape(&s->plan, chunk, &shape));
-    if (members > 1)
-        add_exchange(s, &shape, me, members);
+    const status added = members > 1 ? add_exchange(s, &shape, me, members) : STATUS_OK;
     free((void *)shape.layers);
-    return STATUS_OK;
+    return added;
 }
 
 /* n floats summed over the group [0, members). */
@@ -198,6 +214,8 @@ static void add_loss(struct sender *s)
     for (int r = 0; r < s->traffic->ranks; r++)
         s->group[r] = r;
     add_sum(s, &allreduce_doubling, PURPOSE_LOSS, (size_t)s->plan.leaves, s->rank, s->traffic->ranks);
+    if (gradient_is_coded(s->config)) /* whether all gradients were finite */
+        add_sum(s, &allreduce_doubling, PURPOSE_LOSS, 1, s->rank, s->traffic->ranks);
 }
 
 /* ---- all of it ----------------------------------------------------------------------------------------------------------- */

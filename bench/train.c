@@ -165,9 +165,11 @@ static void initialise(struct trainer *t, struct part *part)
 
 static status plan_part(struct trainer *t, struct part *part)
 {
-    const struct gradient_shape shape = {
-        .n = part->plan->net.params.n, .leaves = t->plan.leaves, .starts = t->plan.starts, .part = (uint32_t)part->plan->position
-    };
+    const struct gradient_shape shape = { .n = part->plan->net.params.n,
+                                          .leaves = t->plan.leaves,
+                                          .starts = t->plan.starts,
+                                          .part = (uint32_t)part->plan->position,
+                                          .params = &part->plan->net.params };
     TRY(gradient_open(&part->gradient, t->engines[group_of(t, part->plan)], t->config, &shape, part->params));
     initialise(t, part);
     part->state = calloc(gradient_state_floats(part->gradient) * (size_t)t->optimizer->state_arrays + 1, sizeof(float));
@@ -182,6 +184,8 @@ static status plan(struct trainer *t)
         TRY(plan_part(t, &t->parts[i]));
     TRY(tensor_open(&t->tensor, t->engines[GROUP_TENSOR], &t->plan.parts[0].net.shard));
     TRY(update_plan(t));
+    if (gradient_is_coded(t->config))
+        TRY(engine_plan_max(t->engines[GROUP_WORLD], &allreduce_doubling, PURPOSE_LOSS, &t->faulty, 1, &t->faulty_max));
     return engine_plan_sum(t->engines[GROUP_WORLD], &allreduce_doubling, PURPOSE_LOSS, t->losses, (size_t)t->plan.leaves,
                            &t->loss_sum);
 }
@@ -255,6 +259,18 @@ double trainer_exchange_alone_s(struct trainer *t)
     return s;
 }
 
+struct gradient_codes trainer_codes(const struct trainer *t)
+{
+    struct gradient_codes all = { 0 };
+    for (int i = 0; t->parts && i < t->plan.count; i++) {
+        const struct gradient_codes one = gradient_codes(t->parts[i].gradient);
+        all.floats += one.floats;
+        all.bits += one.bits;
+        all.B += one.B;
+    }
+    return all;
+}
+
 struct ledger trainer_ledger(const struct trainer *t)
 {
     struct ledger sum = { 0 };
@@ -279,6 +295,29 @@ static double wait_for_loss(struct trainer *t, struct stopwatch *w)
     for (int64_t i = 0; i < t->plan.leaves; i++)
         loss += (double)t->losses[i];
     return loss;
+}
+
+/* A gradient that is not finite has no code. Nobody updates by what one rank left out. */
+static void agree_on_faults(struct trainer *t, struct stopwatch *w)
+{
+    if (!t->faulty_max)
+        return;
+    t->faulty = trainer_fault(t) != NULL;
+    stopwatch_switch(w, PHASE_WAIT);
+    engine_start(t->engines[GROUP_WORLD], t->faulty_max);
+    engine_wait(t->engines[GROUP_WORLD], t->faulty_max);
+}
+
+const char *trainer_fault(const struct trainer *t)
+{
+    for (int i = 0; i < t->plan.count; i++) {
+        const struct params *p = &t->plan.parts[i].net.params;
+        const size_t at = gradient_fault(t->parts[i].gradient);
+        for (int k = 0; k < p->count; k++)
+            if (at >= p->slices[k].at && at < p->slices[k].at + p->slices[k].n)
+                return p->slices[k].name;
+    }
+    return NULL;
 }
 
 /* A part sees all micro-batches of its replica, or those of its route. */
@@ -306,7 +345,8 @@ double trainer_step(struct trainer *t, int64_t step, struct stopwatch *w)
     predict_messages(t);
     passes_run(&work, &t->plan.tasks);
     const double loss = wait_for_loss(t, w);
-    update_parameters(t, step, isfinite(loss), w);
+    agree_on_faults(t, w);
+    update_parameters(t, step, isfinite(loss) && t->faulty == 0, w);
     t->tensor.watch = NULL;
     return loss;
 }

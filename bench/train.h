@@ -22,10 +22,17 @@ double trainer_step(struct trainer *t, int64_t step, struct stopwatch *w);
  * rows of the loss, nats, the same on every rank. backward: adds their gradients, times weight per row, to the parts' `checked`. */
 double trainer_check(struct trainer *t, int64_t step, int samples, bool backward, float weight);
 
+/* Local. The tensor whose gradient this rank could not compress in the last step, because it was not finite; NULL: none. All ranks
+ * know whether there is one on any (trainer->faulty); the parameters are then as they were before the step. */
+const char *trainer_fault(const struct trainer *t);
+
 /* Local. Whether another rank holds the same parameters as this one. */
 bool trainer_has_replicas(const struct trainer *t);
 /* Collective. Seconds that the exchange of all gradients takes when nothing is computed. Overwrites the sums. */
 double trainer_exchange_alone_s(struct trainer *t);
+
+/* Local. What went into this rank's codes of gradients, and came out, in all steps. */
+struct gradient_codes trainer_codes(const struct trainer *t);
 
 /* Local. Bytes by purpose over all fabrics of this rank. */
 struct ledger trainer_ledger(const struct trainer *t);

@@ -49,7 +49,8 @@ struct trainer {
     struct part *parts; /* [plan.count] */
     float *losses;      /* [plan.leaves]: mean loss of each micro-batch, times its share of the global batch */
     int last_forwards;  /* forward passes of a step that end in a loss on this rank */
-    struct operation *loss_sum, *tied_sum;
+    float faulty;       /* whether some rank's gradient cannot be compressed in this step */
+    struct operation *loss_sum, *tied_sum, *faulty_max;
     float *waiting;         /* gradients that have something to be added yet */
     struct task_list check; /* one micro-batch forward and backward, for verification */
 };

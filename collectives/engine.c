@@ -59,7 +59,7 @@ struct engine {
 
 static bool combines(const struct step *step)
 {
-    return step->landing == LANDING_ADD || step->landing == LANDING_MAX;
+    return step->landing == LANDING_COMBINE;
 }
 
 static void begin_round(struct engine *e, struct slot *s)
@@ -98,13 +98,31 @@ static bool look(struct engine *e, struct slot *s, enum asking asking)
 {
     bool received = s->receiving && is_done(e, &s->recv, asking);
     bool sent = s->sending && is_done(e, &s->send, asking);
+    if (received && !s->op->heard) {
+        s->op->heard = true;
+        s->op->heard_s = fabric_now_s(e->fabric);
+    }
     s->receiving &= !received;
     s->sending &= !sent;
     if (s->adding && !s->receiving && !(s->sending && overlap(&s->step))) { /* the message being sent must stay as it is */
-        (s->step.landing == LANDING_MAX ? maximum : add)(s->step.recv, s->segment.workspace, s->step.recv_B / sizeof(float));
+        s->op->combine(s->step.recv, s->segment.workspace, s->step.recv_B);
         s->adding = false;
     }
     return received || sent;
+}
+
+static void work(struct engine *e, struct slot *s)
+{
+    const double start_s = fabric_now_s(e->fabric);
+    s->op->landed(s->op, s->round);
+    s->op->work_s += fabric_now_s(e->fabric) - start_s;
+}
+
+static void finish(struct engine *e, struct operation *op)
+{
+    if (op->sent_B)
+        e->fabric->ledger.rows[op->purpose].wire_B_predicted += op->sent_B(op);
+    e->in_flight--;
 }
 
 /* Plays the slot's segment as far as it goes; true if something changed. */
@@ -113,10 +131,12 @@ static bool advance(struct engine *e, struct slot *s, enum asking asking)
     struct operation *op = s->op;
     bool moved = look(e, s, asking);
     while (!s->receiving && !s->sending) {
+        if (op->landed)
+            work(e, s);
         if (++s->round == op->rounds) {
             s->op = NULL;
             if (++op->segments_done == op->segments)
-                e->in_flight--;
+                finish(e, op);
             return true;
         }
         begin_round(e, s);
@@ -268,6 +288,11 @@ const struct fabric *engine_fabric(const struct engine *e)
     return e->fabric;
 }
 
+double engine_now_s(const struct engine *e)
+{
+    return fabric_now_s(e->fabric);
+}
+
 size_t engine_segment_B(const struct engine *e)
 {
     return e->segment_B;
@@ -300,7 +325,7 @@ static size_t needed_workspace_B(const struct operation *op)
 {
     const struct segment segment = { .n = op->segment_n };
     size_t longest = op->workspace_B;
-    for (int i = 0; i < op->rounds; i++) {
+    for (int i = 0; op->combine && i < op->rounds; i++) {
         struct step step;
         op->step(op, &segment, i, &step);
         if (combines(&step) && step.recv_B > longest)
@@ -382,7 +407,7 @@ static void record_start(struct ledger_row *row, const struct operation *op)
     row->calls++;
     row->logical_B += op->logical_B;
     row->wire_B_predicted += op->predicted_B;
-    row->unpredictable |= op->segments && !op->sent_elements;
+    row->unpredictable |= op->segments && !op->sent_elements && !op->sent_B;
 }
 
 void engine_start(struct engine *e, struct operation *op)
@@ -391,6 +416,8 @@ void engine_start(struct engine *e, struct operation *op)
     assert(op->segments_done == op->segments); /* not in flight already */
     op->segments_begun = op->segments_done = 0;
     op->next_started = NULL;
+    op->heard = false;
+    op->heard_s = op->work_s = 0;
     record_start(&e->fabric->ledger.rows[op->purpose], op);
     if (op->segments) {
         if (e->first)
@@ -419,4 +446,14 @@ void engine_wait(struct engine *e, struct operation *op)
         if (!play(e, DO_NOT_ASK))
             sleep_until_message(e);
     unlock(e);
+}
+
+double operation_heard_s(const struct operation *op)
+{
+    return op->heard_s;
+}
+
+double operation_work_s(const struct operation *op)
+{
+    return op->work_s;
 }

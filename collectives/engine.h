@@ -10,6 +10,7 @@
 
 #include "collectives/allreduce.h"
 #include "collectives/fabric.h"
+#include "kernels/compressor.h"
 
 enum progress { PROGRESS_NONE, PROGRESS_POLL, PROGRESS_THREAD };
 
@@ -23,6 +24,7 @@ struct operation; /* planned once, started every step */
 status engine_open(struct engine **e, struct fabric *f, enum progress progress, size_t segment_B);
 void engine_close(struct engine *e); /* also frees the operations planned on it; none may be in flight */
 const struct fabric *engine_fabric(const struct engine *e);
+double engine_now_s(const struct engine *e); /* the fabric's clock */
 
 /* A sum over ranks, or one of the two parts that some algorithms have; the two, one after the other, give the bits of the whole.
  *   reduce-scatter  leaves the sum in this rank's own pieces of x; the rest of x is undefined
@@ -41,6 +43,10 @@ status engine_plan_sum(struct engine *e, const struct allreduce *algorithm, enum
                        struct operation **op);
 status engine_plan_part(struct engine *e, enum sum_part part, const struct allreduce *algorithm, enum purpose purpose, float *x,
                         size_t n, struct operation **op);
+/* sum_of:   the same for n elements of another kind, each addition rounded to it; an algorithm with rounds. Cut as a vector of
+ *           floats is by an engine of segments 4 / element_bytes times as large. */
+status engine_plan_sum_of(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, enum element element, void *x,
+                          size_t n, struct operation **op);
 status engine_plan_max(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
                        struct operation **op);
 status engine_plan_gather(struct engine *e, enum purpose purpose, unsigned char *codes, size_t bytes, struct operation **op);
@@ -65,5 +71,9 @@ void engine_start(struct engine *e, struct operation *op);
 void engine_poll(struct engine *e);
 /* Collective; returns when op is done. */
 void engine_wait(struct engine *e, struct operation *op);
+/* Of the last time that it was played. When its first message came: the ranks that it needs had begun (the time of its start where
+ * nothing comes). And seconds of work on what came, spent in polling and waiting. */
+double operation_heard_s(const struct operation *op);
+double operation_work_s(const struct operation *op);
 
 #endif

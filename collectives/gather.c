@@ -65,6 +65,7 @@ status engine_plan_scatter(struct engine *e, enum purpose purpose, float *x, siz
 {
     struct blocks b = blocks_of(e, purpose, x, n, sizeof *x);
     b.first = (b.rank - 1 + b.p) % b.p;
-    b.landing = LANDING_ADD;
+    b.landing = LANDING_COMBINE;
+    b.op.combine = combine_add;
     return engine_plan(e, &b.op, sizeof b, op);
 }

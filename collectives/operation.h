@@ -9,9 +9,8 @@
 #include "collectives/engine.h"
 
 enum landing {
-    LANDING_REPLACE,     /* the message is received in its place */
-    LANDING_ADD,         /* its floats are added to what is there */
-    LANDING_MAX,         /* likewise, but the larger is kept */
+    LANDING_REPLACE,     /* the message is received in its place; it may be shorter than there is room */
+    LANDING_COMBINE,     /* op->combine joins it with what is there */
     LANDING_LIBRARY_SUM, /* no message: the floats at `recv` go through the fabric's own allreduce */
     LANDING_LOCAL        /* no message: op->local is called */
 };
@@ -39,16 +38,23 @@ struct operation {
     int rounds;       /* the same on every rank */
     void (*step)(const struct operation *op, const struct segment *segment, int i, struct step *out);
     void (*local)(const struct operation *op, const struct segment *segment);
+    void (*combine)(void *to, const void *from, size_t bytes);
+    /* The messages of round i are here, or there were none: what has to be done before round i + 1 can be filled, or at the end. Of
+     * operations of one segment that are not combined. OPTIONAL. */
+    void (*landed)(struct operation *op, int i);
     size_t workspace_B; /* that step and local use; combining uses it, too, so an operation does either */
     uint64_t (*sent_elements)(const struct operation *op, size_t n); /* by formula, for a segment of n; NULL: unknown */
-    struct range (*owned)(const struct operation *op, size_t n);     /* of a segment of n, by this rank; NULL: all of it */
-    void *storage;                                                   /* malloced; freed with the operation */
+    uint64_t (*sent_B)(const struct operation *op); /* instead: by formula, from what is known only when it is done. OPTIONAL. */
+    struct range (*owned)(const struct operation *op, size_t n); /* of a segment of n, by this rank; NULL: all of it */
+    void *storage;                                               /* malloced; freed with the operation */
 
     /* The engine's part. */
     struct operation *next_planned, *next_started;
     size_t segments, segments_begun, segments_done;
     size_t segment_most; /* segment_n as planned */
     uint64_t logical_B, predicted_B;
+    bool heard;
+    double heard_s, work_s;
 };
 
 /* Pure. Cuts into segments of nearly equal length, none empty, none where there are no rounds. */
@@ -60,6 +66,9 @@ uint64_t operation_sent_elements(const struct operation *op);
 status engine_plan(struct engine *e, const struct operation *planned, size_t bytes, struct operation **op);
 
 size_t engine_segment_B(const struct engine *e);
+
+/* A way to combine: floats are added. */
+void combine_add(void *to, const void *from, size_t bytes);
 
 /* Local. Points an operation that is not in flight at another vector, of any length if it was planned for a whole segment at least.
  */

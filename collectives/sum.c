@@ -1,29 +1,30 @@
 /* Allreduce as an operation: the algorithm's rounds on each segment of the vector; of a reduce-scatter the first of them, of an
  * allgather the rest. */
 #include "collectives/operation.h"
+#include "kernels/half.h"
+#include "kernels/layers.h"
 
 struct sum {
     struct operation op; /* first: the engine knows only this */
     const struct allreduce *algorithm;
     enum sum_part part;
     int p, rank, first_round;
-    enum landing combining;
 };
 
 static void sum_step(const struct operation *op, const struct segment *segment, int i, struct step *out)
 {
     const struct sum *s = (const struct sum *)op;
-    float *const x = (float *)op->data + segment->at;
+    unsigned char *const x = (unsigned char *)op->data + segment->at * op->element_B;
     struct round r;
     s->algorithm->round(s->p, s->rank, segment->n, s->first_round + i, &r);
     *out = (struct step){
         .to = r.to,
         .from = r.from,
-        .send = x + r.send_at,
-        .send_B = r.send_n * sizeof(float),
-        .recv = x + r.recv_at,
-        .recv_B = r.recv_n * sizeof(float),
-        .landing = r.add ? s->combining : LANDING_REPLACE,
+        .send = x + r.send_at * op->element_B,
+        .send_B = r.send_n * op->element_B,
+        .recv = x + r.recv_at * op->element_B,
+        .recv_B = r.recv_n * op->element_B,
+        .landing = r.add ? LANDING_COMBINE : LANDING_REPLACE,
     };
 }
 
@@ -103,41 +104,86 @@ size_t engine_owned_floats(const struct allreduce *a, size_t segment_B, int p, i
     return operation_owned_elements(&s.op);
 }
 
-static status plan(struct engine *e, enum sum_part part, enum landing combining, const struct allreduce *algorithm,
-                   enum purpose purpose, float *x, size_t n, struct operation **op)
+void combine_add(void *to, const void *from, size_t bytes)
+{
+    add(to, from, bytes / sizeof(float));
+}
+
+static void keep_larger(void *to, const void *from, size_t bytes)
+{
+    maximum(to, from, bytes / sizeof(float));
+}
+
+static void add_halves(void *to, const void *from, size_t bytes)
+{
+    add_half(to, from, bytes / sizeof(uint16_t));
+}
+
+static void add_bfloats(void *to, const void *from, size_t bytes)
+{
+    add_bfloat(to, from, bytes / sizeof(uint16_t));
+}
+
+/* How elements are joined. */
+struct joining {
+    void (*combine)(void *to, const void *from, size_t bytes);
+    size_t element_B;
+};
+
+static const char *refuses(const struct engine *e, enum sum_part part, const struct allreduce *a, const struct joining *j, size_t n)
 {
     const struct fabric *f = engine_fabric(e);
-    const char *why = algorithm->refuses ? algorithm->refuses(f->ranks, n) : NULL;
-    if (!why && !algorithm->rounds && !f->ops->start_sum)
+    const char *why = a->refuses ? a->refuses(f->ranks, n) : NULL;
+    if (!why && !a->rounds && !f->ops->start_sum)
         why = "the fabric has no allreduce of its own";
-    if (!why && part != SUM_ALLREDUCE && !algorithm->scatter_rounds)
+    if (!why && part != SUM_ALLREDUCE && !a->scatter_rounds)
         why = "it is not a reduce-scatter followed by an allgather";
-    if (!why && combining != LANDING_ADD && !algorithm->rounds)
-        why = "it can only add";
+    if (!why && j->combine != combine_add && !a->rounds)
+        why = "it can only add floats";
+    return why;
+}
+
+static status plan(struct engine *e, enum sum_part part, const struct joining *j, const struct allreduce *algorithm,
+                   enum purpose purpose, void *x, size_t n, struct operation **op)
+{
+    const struct fabric *f = engine_fabric(e);
+    const char *why = refuses(e, part, algorithm, j, n);
     if (why)
-        return status_fail(STATUS_USAGE, "allreduce \"%s\" cannot sum %zu floats over %d ranks: %s", algorithm->member.name, n,
+        return status_fail(STATUS_USAGE, "allreduce \"%s\" cannot sum %zu numbers over %d ranks: %s", algorithm->member.name, n,
                            f->ranks, why);
-    struct sum s = sum_of(algorithm, part, engine_segment_B(e), f->ranks, f->rank, n);
+    struct sum s = sum_of(algorithm, part, engine_segment_B(e) * sizeof(float) / j->element_B, f->ranks, f->rank, n);
     s.op.purpose = purpose;
     s.op.data = x;
-    s.combining = combining;
+    s.op.element_B = j->element_B;
+    s.op.combine = j->combine;
     return engine_plan(e, &s.op, sizeof s, op);
 }
+
+static const struct joining floats = { combine_add, sizeof(float) }, larger = { keep_larger, sizeof(float) };
 
 status engine_plan_part(struct engine *e, enum sum_part part, const struct allreduce *algorithm, enum purpose purpose, float *x,
                         size_t n, struct operation **op)
 {
-    return plan(e, part, LANDING_ADD, algorithm, purpose, x, n, op);
+    return plan(e, part, &floats, algorithm, purpose, x, n, op);
 }
 
 status engine_plan_sum(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
                        struct operation **op)
 {
-    return plan(e, SUM_ALLREDUCE, LANDING_ADD, algorithm, purpose, x, n, op);
+    return plan(e, SUM_ALLREDUCE, &floats, algorithm, purpose, x, n, op);
+}
+
+status engine_plan_sum_of(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, enum element element, void *x,
+                          size_t n, struct operation **op)
+{
+    static const struct joining joinings[] = { [ELEMENT_FLOAT] = { combine_add, sizeof(float) },
+                                               [ELEMENT_HALF] = { add_halves, sizeof(uint16_t) },
+                                               [ELEMENT_BFLOAT] = { add_bfloats, sizeof(uint16_t) } };
+    return plan(e, SUM_ALLREDUCE, &joinings[element], algorithm, purpose, x, n, op);
 }
 
 status engine_plan_max(struct engine *e, const struct allreduce *algorithm, enum purpose purpose, float *x, size_t n,
                        struct operation **op)
 {
-    return plan(e, SUM_ALLREDUCE, LANDING_MAX, algorithm, purpose, x, n, op);
+    return plan(e, SUM_ALLREDUCE, &larger, algorithm, purpose, x, n, op);
 }

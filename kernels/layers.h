@@ -63,6 +63,8 @@ void residual_forward(float *y, const float *a, const float *b, size_t n);
 void add(float *y, const float *x, size_t n);
 void maximum(float *y, const float *x, size_t n);
 void scale(float *y, float factor, size_t n);
+/* The first of x[n] that is infinite or not a number; n: all are finite. */
+size_t first_not_finite(const float *x, size_t n);
 
 /* Softmax cross-entropy of logits[rows,V] against targets[rows] (0..V-1), in nats.
  * logits is overwritten with the probabilities, which the gradient needs. Returns the SUM of the rows' losses, in double. */

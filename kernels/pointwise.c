@@ -6,6 +6,8 @@
  * NaN passes through, and an infinite x makes the gradient of gelu NaN; relu of NaN is NaN, as in PyTorch.
  * Source of gelu: Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016.
  */
+#include <math.h>
+
 #include "kernels/layers.h"
 #include "kernels/vector.h"
 
@@ -70,4 +72,17 @@ void scale(float *y, float factor, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         y[i] *= factor;
+}
+
+size_t first_not_finite(const float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const vec v = vec_load(x + i), zero_or_nan = v - v;
+        if (vec_sum(zero_or_nan) != 0)
+            break;
+    }
+    while (i < n && isfinite(x[i]))
+        i++;
+    return i;
 }
