@@ -7,8 +7,6 @@
  * |C(x) - x|^2 <= (1 - k / n) |x|^2, with equality where all magnitudes are equal.
  * Source: Aji & Heafield, EMNLP 2017; Stich, Cordonnier, Jaggi, NeurIPS 2018.
  */
-#include <string.h>
-
 #include "kernels/sparse.h"
 
 struct options {
@@ -40,15 +38,10 @@ static size_t most_entries(const struct coding *c)
 static const struct index_coding *coding_of(const struct coding *c)
 {
     const struct options *o = c->options;
+    const struct index_coding *named = index_coding_find(o->index);
+    if (named)
+        return named;
     const size_t k = most_entries(c);
-    switch (o->index[0]) {
-    case 'l':
-        return &index_list;
-    case 'b':
-        return &index_bitmap;
-    case 'e':
-        return &index_enumerative;
-    }
     return index_bitmap.bytes(c->n, k) < index_list.bytes(c->n, k) ? &index_bitmap : &index_list;
 }
 

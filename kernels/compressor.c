@@ -4,7 +4,17 @@
 
 #include <string.h>
 
-const struct compressor *const compressors[] = { &compress_none, &compress_topk, &compress_powersgd, &compress_atomo, NULL };
+const struct compressor *const compressors[] = { &compress_none,
+                                                 &compress_topk,
+                                                 &compress_randk,
+                                                 &compress_permk,
+                                                 &compress_threshold,
+                                                 &compress_dgc,
+                                                 &compress_gaussiank,
+                                                 &compress_sidco,
+                                                 &compress_powersgd,
+                                                 &compress_atomo,
+                                                 NULL };
 
 const struct compressor *compressor_find(const char *name)
 {

@@ -11,7 +11,6 @@
  */
 #include "kernels/sparse.h"
 
-#include <endian.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -152,6 +151,11 @@ size_t count_above(const float *x, size_t n, float threshold)
     return count;
 }
 
+float threshold_finite(double estimate)
+{
+    return estimate < FLT_MAX ? (float)estimate : FLT_MAX;
+}
+
 /* Sets `count` different bits of n, all sets equally likely. */
 static void draw(const struct random *r, size_t n, size_t count, uint64_t *map)
 {
@@ -247,7 +251,7 @@ size_t list_scratch_bytes(const struct coding *c)
     return c->n * sizeof(uint32_t);
 }
 
-static struct entries list(const unsigned char *code, size_t bytes)
+struct entries list_read(const unsigned char *code, size_t bytes)
 {
     return entries_read(&index_list, code, 0, bytes / (sizeof(uint32_t) + sizeof(float)), NULL);
 }
@@ -255,11 +259,22 @@ static struct entries list(const unsigned char *code, size_t bytes)
 void list_decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
 {
     (void)scratch;
-    entries_add(list(code, bytes), c->n, factor, y);
+    entries_add(list_read(code, bytes), c->n, factor, y);
 }
 
 size_t list_entries(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, float *value, void *scratch)
 {
     (void)scratch;
-    return entries_copy(list(code, bytes), c->n, c->n, index, value);
+    return entries_copy(list_read(code, bytes), c->n, c->n, index, value);
+}
+
+size_t list_encode_above(const struct coding *c, const float *x, float threshold, unsigned char *code, void *scratch)
+{
+    const size_t k = select_above(x, c->n, threshold, scratch);
+    return entries_write(&index_list, x, c->n, scratch, k, 1, code);
+}
+
+double delta_above(const struct coding *c, const float *x, float threshold)
+{
+    return kept_frac(count_above(x, c->n, threshold), c->n);
 }

@@ -42,6 +42,8 @@ void select_largest(const float *x, size_t n, size_t k, uint32_t *index);
 /* index[n]: the first become the indices of all |x| > threshold >= 0; returns their number. */
 size_t select_above(const float *x, size_t n, float threshold, uint32_t *index);
 size_t count_above(const float *x, size_t n, float threshold);
+/* A threshold that only infinity and NaN exceed, where the estimate is not a number that can be compared with. */
+float threshold_finite(double estimate);
 /* The rank-th largest magnitude, 1 <= rank <= count, of `count` <= n floats at uneven distances. index[count]: scratch. */
 float sampled_magnitude(const float *x, size_t n, size_t count, size_t rank, uint32_t *index);
 /* index[k]: k of n without replacement, each set exactly as likely as any other. O(n / 64 + min(k, n - k)).
@@ -58,9 +60,10 @@ struct index_coding {
     /* index[k], ascending and below n, or UINT32_MAX where a hostile code has none. NULL: the code is index[k] as it lies. */
     void (*read)(const unsigned char *code, size_t n, size_t k, uint32_t *index);
 };
-/* list: 4 k bytes. bitmap: ceil(n / 8) bytes, float i is bit i % 8 of byte i / 8.
- * enumerative: log2 C(n, k) bits, 0.01 + k n 2^-55 more for rounding, in whole bytes; O(n), a division each. */
-extern const struct index_coding index_list, index_bitmap, index_enumerative;
+/* seed: nothing; whoever reads has drawn index[k] itself. list: 4 k bytes. bitmap: ceil(n / 8) bytes, float i is bit i % 8 of byte
+ * i / 8. enumerative: log2 C(n, k) bits, 0.01 + k n 2^-55 more for rounding, in whole bytes; O(n), a division each. */
+extern const struct index_coding index_seed, index_list, index_bitmap, index_enumerative;
+const struct index_coding *index_coding_find(const char *name); /* NULL: none of these */
 
 /* ---- entries ---- */
 
@@ -82,10 +85,15 @@ size_t entries_copy(struct entries e, size_t n, size_t most, uint32_t *index, fl
 
 /* ---- members of variable size: a list of as many entries as there are; functions of struct compressor ---- */
 
+struct entries list_read(const unsigned char *code, size_t bytes);
 size_t list_most_entries(const struct coding *c);  /* n */
 size_t list_code_bytes(const struct coding *c);    /* 8 n */
 size_t list_scratch_bytes(const struct coding *c); /* 4 n */
 void list_decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch);
 size_t list_entries(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, float *value, void *scratch);
+/* Encodes all |x| > threshold. */
+size_t list_encode_above(const struct coding *c, const float *x, float threshold, unsigned char *code, void *scratch);
+/* k / n where k floats are above: what is left is at most 1 - k / n of |x|^2, because those are the largest. */
+double delta_above(const struct coding *c, const float *x, float threshold);
 
 #endif
