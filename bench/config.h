@@ -33,6 +33,7 @@ struct config {
         int64_t recompute, recompute_last_stage; /* enum setting */
         bool sequence;
         int64_t zero;
+        struct choice activation_compressor;
     } parallel;
     struct {
         const char *allreduce;

@@ -14,6 +14,7 @@
 #include "bench/config_keys.h"
 #include "bench/config_rules.h"
 #include "bench/gradient.h"
+#include "bench/message.h"
 #include "bench/part.h"
 #include "bench/schedule.h"
 
@@ -318,8 +319,21 @@ static status no_thread_beside_other_messages(struct config *c, int ranks)
                        c->origin, (long long)c->parallel.pipeline, (long long)c->parallel.tensor);
 }
 
-config_rule *const layout_rules[] = { degrees_make_the_ranks,          every_route_has_a_micro_batch,
-                                      stages_share_the_layers,         schedule_suits_every_replica,
-                                      sequence_needs_tensor,           model_can_be_split,
-                                      no_thread_beside_other_messages, tensor_ranks_keep_one_order,
-                                      zero_suits_the_replicas,         NULL };
+/* The last of the rules about the layout: it deals out layers. */
+static status stages_can_code_their_messages(struct config *c, int ranks)
+{
+    (void)ranks;
+    return message_check(c);
+}
+
+config_rule *const layout_rules[] = { degrees_make_the_ranks,
+                                      every_route_has_a_micro_batch,
+                                      stages_share_the_layers,
+                                      schedule_suits_every_replica,
+                                      sequence_needs_tensor,
+                                      model_can_be_split,
+                                      no_thread_beside_other_messages,
+                                      tensor_ranks_keep_one_order,
+                                      zero_suits_the_replicas,
+                                      stages_can_code_their_messages,
+                                      NULL };

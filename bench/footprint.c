@@ -86,7 +86,7 @@ static status add_part(const struct config *c, const struct assignment *a, int i
 
 status footprint_of(const struct config *c, const struct assignment *a, struct footprint *f)
 {
-    *f = (struct footprint){ .messages_B = links_B(a),
+    *f = (struct footprint){ .messages_B = links_B(c, a),
                              .exchange_B = 4.0 * (double)assignment_waiting(c, a),
                              .verification_B = c->measure.verify ? verified_slice_B(a) : 0 };
     for (int i = 0; i < a->count; i++)

@@ -30,9 +30,9 @@ struct outbox {
 
 struct links {
     struct fabric *fabric;
+    struct message_coder coder;
     const struct assignment *plan;
-    int (*samples_of)(const void *who, int micro);
-    const void *who;
+    struct links_batch batch;
     float *storage, **pool;
     int free;
     int task;                  /* of the list that is run */
@@ -52,26 +52,36 @@ static bool drops_outputs(const struct assignment *a, const struct part_plan *p)
 }
 
 /* Beside what is kept: messages that may be here before they are needed, and those that wait to be sent (one is taken before the
- * place of the one before it is clear). An output that is kept has its buffer already. */
-static int buffers(const struct assignment *a)
+ * place of the one before it is clear). An output that is kept has its buffer already, but its code needs one; and so does what a
+ * code is decoded to. */
+static int buffers(const struct config *c, const struct assignment *a)
 {
+    const bool coded = message_is_coded(c);
     bool receives[DIRECTIONS] = { false }, sends[DIRECTIONS] = { false };
-    for (int c = 0; c < a->count; c++) {
-        const struct part_plan *p = &a->parts[c];
+    for (int i = 0; i < a->count; i++) {
+        const struct part_plan *p = &a->parts[i];
         receives[TO_NEXT] |= !part_is_first(p);
         receives[TO_PREVIOUS] |= !part_is_last(a, p);
-        sends[TO_NEXT] |= !part_is_last(a, p) && drops_outputs(a, p);
+        sends[TO_NEXT] |= !part_is_last(a, p) && (coded || drops_outputs(a, p));
         sends[TO_PREVIOUS] |= !part_is_first(p);
     }
-    int count = a->boundaries;
+    int count = a->boundaries + coded;
     for (int d = 0; d < DIRECTIONS; d++)
         count += (receives[d] ? AHEAD : 0) + (sends[d] ? SENDS + 1 : 0);
     return count;
 }
 
-double links_B(const struct assignment *a)
+/* Of a buffer, the stamp included. */
+static size_t buffer_floats(const struct assignment *a, const struct message_room *codes)
 {
-    return 4.0 * (double)a->boundary_floats * buffers(a);
+    const size_t coded = (codes->code_B + FABRIC_STAMP_B + sizeof(float) - 1) / sizeof(float);
+    return coded > a->boundary_floats ? coded : a->boundary_floats;
+}
+
+double links_B(const struct config *c, const struct assignment *a)
+{
+    const struct message_room codes = message_room(c, a);
+    return 4.0 * (double)buffer_floats(a, &codes) * buffers(c, a) + (double)codes.scratch_B;
 }
 
 /* ---- how early ----------------------------------------------------------------------------------------------------------- */
@@ -117,11 +127,13 @@ static void find_early(struct links *l, int *stack, int *value)
 
 static status allocate(struct links *l, int count, size_t room)
 {
-    const size_t floats = l->plan->boundary_floats;
+    const struct message_room codes = message_room(l->coder.config, l->plan);
+    const size_t floats = buffer_floats(l->plan, &codes);
+    l->coder.scratch = aligned_alloc(64, (codes.scratch_B + 64) / 64 * 64);
     l->storage = calloc((size_t)count * floats + 1, sizeof(float));
     l->pool = calloc((size_t)count + 1, sizeof *l->pool);
     l->early = calloc(room, sizeof *l->early);
-    bool all = l->storage && l->pool && l->early;
+    bool all = l->coder.scratch && l->storage && l->pool && l->early;
     for (int d = 0; d < DIRECTIONS; d++) {
         struct inbox *in = &l->in[d];
         in->messages = calloc(room, sizeof *in->messages);
@@ -149,14 +161,14 @@ static status plan_early(struct links *l, size_t room)
     return STATUS_OK;
 }
 
-status links_open(struct links **out, struct fabric *f, const struct assignment *a)
+status links_open(struct links **out, struct fabric *f, const struct config *c, const struct assignment *a)
 {
     const size_t room = (size_t)a->tasks.count + 1;
     struct links *l = calloc(1, sizeof *l);
     if (!l)
         return status_fail(STATUS_FAILED, "no memory for the messages of a pipeline");
-    *l = (struct links){ .fabric = f, .plan = a };
-    status s = allocate(l, buffers(a), room);
+    *l = (struct links){ .fabric = f, .plan = a, .coder = { .config = c, .plan = a } };
+    status s = allocate(l, buffers(c, a), room);
     if (s == STATUS_OK)
         s = plan_early(l, room);
     if (s == STATUS_OK)
@@ -176,6 +188,7 @@ void links_close(struct links *l)
         free(l->in[d].buffer);
     }
     free(l->early);
+    free(l->coder.scratch);
     free(l->storage);
     free(l->pool);
     free(l);
@@ -218,25 +231,37 @@ static int tag_of(const struct links *l, enum direction d, int receiver, int mic
     return (micro * l->plan->count + receiver) * DIRECTIONS + (int)d;
 }
 
-static size_t sent_B(const struct links *l, enum direction d, int part, int micro)
+/* A message that crosses a part's end: on the side of the next part or of the one before. */
+static struct message message_at(const struct links *l, enum direction d, enum direction side, int part, int micro)
 {
     const struct part_plan *p = &l->plan->parts[part];
-    const size_t floats = d == TO_NEXT ? part_out_floats(l->plan, p) : part_in_floats(p);
-    return floats * (size_t)l->samples_of(l->who, micro) * sizeof(float);
+    return (struct message){
+        .direction = d,
+        .floats = side == TO_NEXT ? part_out_floats(l->plan, p) : part_in_floats(p),
+        .samples = l->batch.samples_of(l->batch.who, micro),
+        .boundary = side == TO_NEXT ? p->position : p->position - 1,
+        .leaf = l->batch.leaf_of(l->batch.who, micro),
+        .step = l->batch.step,
+    };
+}
+
+static size_t wire_B(const struct links *l, struct message m)
+{
+    return l->batch.coded ? message_B(l->coder.config, l->plan, m.floats, m.samples) : m.floats * (size_t)m.samples * sizeof(float);
 }
 
 static size_t received_B(const struct links *l, enum direction d, int part, int micro)
 {
-    return sent_B(l, opposite(d), part, micro);
+    return wire_B(l, message_at(l, d, opposite(d), part, micro));
 }
 
 void links_predict(struct links *l, int part, int64_t samples, int64_t micro_batches)
 {
     const struct part_plan *p = &l->plan->parts[part];
     struct ledger_row *rows = l->fabric->ledger.rows;
-    const uint64_t out = part_out_floats(l->plan, p), in = part_in_floats(p);
-    rows[PURPOSE_ACTIVATION].wire_B_predicted += (uint64_t)samples * out * sizeof(float);
-    rows[PURPOSE_ACTIVATION_GRADIENT].wire_B_predicted += (uint64_t)samples * in * sizeof(float);
+    const size_t out = part_out_floats(l->plan, p), in = part_in_floats(p);
+    rows[PURPOSE_ACTIVATION].wire_B_predicted += message_batch_B(&l->coder, out, samples, micro_batches);
+    rows[PURPOSE_ACTIVATION_GRADIENT].wire_B_predicted += message_batch_B(&l->coder, in, samples, micro_batches);
     rows[PURPOSE_STAMP].wire_B_predicted += (uint64_t)micro_batches * ((out ? 1U : 0U) + (in ? 1U : 0U)) * FABRIC_STAMP_B;
 }
 
@@ -267,10 +292,10 @@ static bool receives_at(const struct links *l, const struct task *task, enum dir
     return (d == TO_NEXT ? forward : backward) && neighbour(l, opposite(d), task->chunk).stage >= 0;
 }
 
-void links_begin(struct links *l, const struct task_list *tasks, int (*samples_of)(const void *who, int micro), const void *who)
+void links_begin(struct links *l, const struct task_list *tasks, const struct links_batch *batch)
 {
-    l->samples_of = samples_of;
-    l->who = who;
+    l->batch = *batch;
+    l->batch.coded = batch->coded && message_is_coded(l->coder.config);
     l->planned = tasks->tasks == l->plan->tasks.tasks;
     for (int d = 0; d < DIRECTIONS; d++) {
         struct inbox *in = &l->in[d];
@@ -308,6 +333,16 @@ static void charge_arrival(struct links *l, enum direction d, double began_s, st
     l->awaited_s += w->since_s - sent_s;
 }
 
+/* What a code that was received says. */
+static float *decoded(struct links *l, enum direction d, int part, int micro, float *code, struct stopwatch *w)
+{
+    const struct message m = message_at(l, d, opposite(d), part, micro);
+    float *x = links_take(l);
+    message_decode(&l->coder, &m, code, x, w);
+    links_return(l, code);
+    return x;
+}
+
 float *links_receive(struct links *l, enum direction d, int part, int micro, struct stopwatch *w)
 {
     struct inbox *in = &l->in[d];
@@ -320,6 +355,8 @@ float *links_receive(struct links *l, enum direction d, int part, int micro, str
         charge_arrival(l, d, began_s, w);
     }
     float *buffer = in->buffer[in->taken++];
+    if (l->batch.coded)
+        buffer = decoded(l, d, part, micro, buffer, w);
     post(l, d);
     return buffer;
 }
@@ -358,17 +395,28 @@ static void clear(struct links *l, struct outbox *out, int place, struct stopwat
     out->buffer[place] = NULL;
 }
 
+/* The code of what is sent. It is on its way by itself. */
+static float *encoded(struct links *l, const struct message *m, float *x, bool owned, struct stopwatch *w)
+{
+    float *code = links_take(l);
+    message_encode(&l->coder, m, x, code, w);
+    links_return(l, owned ? x : NULL);
+    return code;
+}
+
 void links_send(struct links *l, enum direction d, int part, int micro, float *buffer, bool owned, struct stopwatch *w)
 {
     struct outbox *out = &l->out[d];
     const int place = out->begun++ % SENDS;
     const struct place to = neighbour(l, d, part);
     const enum purpose purpose = d == TO_NEXT ? PURPOSE_ACTIVATION : PURPOSE_ACTIVATION_GRADIENT;
+    const struct message m = message_at(l, d, d, part, micro);
     clear(l, out, place, w);
+    if (l->batch.coded)
+        buffer = encoded(l, &m, buffer, owned, w);
     out->buffer[place] = buffer;
-    out->owned[place] = owned;
-    fabric_send_stamped(l->fabric, purpose, buffer, sent_B(l, d, part, micro), to.stage, tag_of(l, d, to.chunk, micro),
-                        &out->request[place]);
+    out->owned[place] = owned || l->batch.coded;
+    fabric_send_stamped(l->fabric, purpose, buffer, wire_B(l, m), to.stage, tag_of(l, d, to.chunk, micro), &out->request[place]);
 }
 
 void links_awaited(const struct links *l, double *count, double *s)

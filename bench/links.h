@@ -1,36 +1,44 @@
-/* Messages between the stages of one pipeline: activations go forward, their gradients come back.
+/* Messages between the stages of one pipeline: activations go forward, their gradients come back, as they are or coded (message.h).
  *
  * Every message has a tag of its own (micro-batch, chunk, direction), because with two stages the next and the previous stage are
  * the same rank. Receives are posted some messages ahead, in the order of the stage's list, so that a message can arrive while the
  * stage computes; sends go out from their own buffers. Each message carries the time of its sending, which tells the receiver how
  * long it waited for the sender and how long for the network.
  *
- * All buffers are of one size and come from one pool, made before the first step.
+ * All buffers are of one size and come from one pool, made before the first step. A code travels in one of them, too: it is decoded
+ * into another when it is received, and made from one when it is sent.
  */
 #ifndef DMLBENCH_BENCH_LINKS_H
 #define DMLBENCH_BENCH_LINKS_H
 
-#include "bench/assignment.h"
-#include "bench/phases.h"
-
-enum direction { TO_NEXT, TO_PREVIOUS, DIRECTIONS }; /* activations, gradients */
+#include "bench/message.h"
 
 struct links;
 
 /* Bytes of its buffers, known before. */
-double links_B(const struct assignment *a);
+double links_B(const struct config *c, const struct assignment *a);
 /* Local. Over the fabric of the pipeline axis. */
-status links_open(struct links **l, struct fabric *f, const struct assignment *a);
+status links_open(struct links **l, struct fabric *f, const struct config *c, const struct assignment *a);
 void links_close(struct links *l);
 
-/* Local. Begins a list of tasks; samples_of(who, micro) are the samples of a micro-batch. */
-void links_begin(struct links *l, const struct task_list *tasks, int (*samples_of)(const void *who, int micro), const void *who);
+/* Whose messages these are. */
+struct links_batch {
+    int (*samples_of)(const void *who, int micro);
+    int64_t (*leaf_of)(const void *who, int micro); /* among all micro-batches of the global batch */
+    const void *who;
+    int64_t step;
+    bool coded; /* as the config says; false: as they are */
+};
+/* Local. Begins a list of tasks. */
+void links_begin(struct links *l, const struct task_list *tasks, const struct links_batch *batch);
 
 /* Local. Task `task` of the list is next: what there is room for now is posted. */
 void links_advance(struct links *l, int task);
 
-/* Local. What a part will send for that many samples in so many micro-batches goes into the ledger as predicted: samples x floats
- * of the boundary x 4 bytes each way, and a stamp for each message. */
+/* Local. What a part will send for that many samples in so many micro-batches, whose sizes differ by one at most, goes into the
+ * ledger as predicted: their bytes each way (samples x floats of the boundary x 4, or of their codes), and a stamp for each
+ * message.
+ */
 void links_predict(struct links *l, int part, int64_t samples, int64_t micro_batches);
 
 /* Local. A buffer from the pool, and back to it (NULL: nothing), once it is sent; there are as many as the assignment keeps at a
@@ -38,8 +46,8 @@ void links_predict(struct links *l, int part, int64_t samples, int64_t micro_bat
 float *links_take(struct links *l);
 void links_return(struct links *l, float *buffer);
 
-/* Waits for the next message in a direction, which must be that of (part, micro); the caller returns the buffer. The time waited
- * is charged to idle until it was sent, to transfer from then on. */
+/* Waits for the next message in a direction, which must be that of (part, micro), and decodes it; the caller returns the buffer.
+ * The time waited is charged to idle until it was sent, to transfer from then on. */
 float *links_receive(struct links *l, enum direction d, int part, int micro, struct stopwatch *w);
 /* Local. Whether the next message in that direction is already here, or none is expected any more. */
 bool links_has_arrived(struct links *l, enum direction d);

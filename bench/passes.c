@@ -6,8 +6,9 @@
 /* ---- samples ------------------------------------------------------------------------------------------------------------- */
 
 /* Micro-batch `micro` of this replica among all of the global batch; verification has one, the first. */
-static int64_t leaf_of(const struct work *work, int micro)
+static int64_t leaf_of(const void *who, int micro)
 {
+    const struct work *work = who;
     const struct trainer *t = work->trainer;
     const struct gradient_shape blocks = { .leaves = t->plan.leaves };
     return work->samples ? 0 : gradient_own_leaf(t->config, &blocks, t->plan.at[AXIS_DATA], t->plan.degree[AXIS_DATA], micro);
@@ -363,7 +364,7 @@ void passes_run(struct work *work, const struct task_list *tasks)
 {
     struct trainer *t = work->trainer;
     const struct pipeline *p = &t->plan.pipeline;
-    links_begin(t->links, tasks, samples_of, work);
+    links_begin(t->links, tasks, &(const struct links_batch){ samples_of, leaf_of, work, work->step, .coded = !work->samples });
     if (!work->samples && pipeline_reorders(p))
         run_reordering(work, tasks);
     else

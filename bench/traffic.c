@@ -8,6 +8,7 @@
 #include "bench/batch.h"
 #include "bench/footprint.h"
 #include "bench/gradient.h"
+#include "bench/message.h"
 #include "bench/tensor.h"
 #include "collectives/fabric.h"
 #include "collectives/ordered.h"
@@ -48,7 +49,7 @@ static int rank_at(const struct sender *s, enum axis a, int coordinate)
 static void add_message(struct sender *s, enum purpose p, struct place to, size_t floats, int micro)
 {
     const int rank = rank_at(s, AXIS_PIPELINE, to.stage);
-    add(s, p, rank, 4.0 * (double)floats * samples_of(s, micro));
+    add(s, p, rank, (double)message_B(s->config, &s->plan, floats, samples_of(s, micro)));
     add(s, PURPOSE_STAMP, rank, FABRIC_STAMP_B);
 }
 

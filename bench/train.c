@@ -179,7 +179,7 @@ static status plan_part(struct trainer *t, struct part *part)
 static status plan(struct trainer *t)
 {
     TRY(open_engines(t));
-    TRY(links_open(&t->links, &t->fabrics[GROUP_PIPELINE], &t->plan));
+    TRY(links_open(&t->links, &t->fabrics[GROUP_PIPELINE], t->config, &t->plan));
     for (int i = 0; i < t->plan.count; i++)
         TRY(plan_part(t, &t->parts[i]));
     TRY(tensor_open(&t->tensor, t->engines[GROUP_TENSOR], &t->plan.parts[0].net.shard));

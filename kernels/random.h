@@ -15,7 +15,8 @@ enum random_stream { /* what the numbers are for; two purposes never share numbe
                      RANDOM_TEACHER,
                      RANDOM_COMPRESSOR,
                      RANDOM_CHECK,
-                     RANDOM_JITTER
+                     RANDOM_JITTER,
+                     RANDOM_MESSAGE
 };
 
 struct random {
