@@ -39,6 +39,14 @@ static status plan_fast(struct gradient *g, struct bucket *b)
     return g->zero ? plan_gather(g, b) : STATUS_OK;
 }
 
+/* Beside the codes, planned already. */
+static status plan_dense(struct gradient *g, struct bucket *b)
+{
+    const struct allreduce *a = allreduce_find(g->config->exchange.allreduce);
+    TRY(engine_plan_sum(g->engine, a, PURPOSE_GRADIENT, g->sums + b->place.at, b->place.n, &b->op));
+    return g->zero ? plan_gather(g, b) : STATUS_OK;
+}
+
 static status plan_bucket(struct gradient *g, struct bucket *b, const struct gradient_shape *shape)
 {
     const struct leaf_owners o = exchanged_leaves(g->config, shape, g->ranks);
@@ -50,7 +58,7 @@ static status plan_bucket(struct gradient *g, struct bucket *b, const struct gra
     case CODED:
         break;
     }
-    return g->zero ? plan_gather(g, b) : STATUS_OK; /* its sum is planned already */
+    return plan_dense(g, b);
 }
 
 static status allocate(struct gradient *g, const struct gradient_shape *shape)
@@ -209,47 +217,57 @@ struct range gradient_wait(struct gradient *g, int i, struct stopwatch *w)
 }
 
 /* Codes are those of the last step. */
-static void play_start(struct gradient *g, const struct bucket *b)
+static void play_start(struct gradient *g, const struct bucket *b, bool coded)
 {
-    if (b->coded)
+    if (coded)
         compressed_start(b->coded);
     else
         engine_start(g->engine, b->op);
 }
 
-static void play_wait(struct gradient *g, const struct bucket *b)
+static void play_wait(struct gradient *g, const struct bucket *b, bool coded)
 {
-    if (b->coded)
+    if (coded)
         compressed_wait(b->coded);
     else
         engine_wait(g->engine, b->op);
 }
 
 /* The buckets of one exchange, some at a time where the memory of a bucket is given back after it. */
-static void play_buckets(struct gradient *g)
+static void play_buckets(struct gradient *g, bool coded)
 {
     const bool each = exchanges_leaves(g->config);
     const int in_flight = each ? buckets_in_flight(g->config) : g->count;
     for (int b = 0; b < g->count + in_flight; b++) {
         const struct bucket *last = b < in_flight ? NULL : &g->buckets[b - in_flight];
         if (b < g->count)
-            play_start(g, &g->buckets[b]);
+            play_start(g, &g->buckets[b], coded);
         if (last)
-            play_wait(g, last);
+            play_wait(g, last, coded);
         if (last && each)
             pages_drop(g->sums + last->place.at, last->place.n);
     }
 }
 
-double gradient_alone_s(struct gradient *g, struct fabric *clock)
+static double alone_s(struct gradient *g, struct fabric *clock, bool coded)
 {
     const double start_s = fabric_now_s(clock);
     for (int64_t i = 0; i < (exchanges_leaves(g->config) ? g->own_leaves : 1); i++) {
         if (g->zero == 3)
             zero_play_parameters(g, 2);
-        play_buckets(g);
+        play_buckets(g, coded);
     }
     if (g->zero == 1 || g->zero == 2)
         zero_play_parameters(g, 1);
     return fabric_now_s(clock) - start_s;
+}
+
+double gradient_alone_s(struct gradient *g, struct fabric *clock)
+{
+    return alone_s(g, clock, g->way == CODED);
+}
+
+double gradient_dense_alone_s(struct gradient *g, struct fabric *clock)
+{
+    return alone_s(g, clock, false);
 }

@@ -143,7 +143,9 @@ size_t gradient_state_B(const struct gradient *g);
 void gradient_save(const struct gradient *g, void *state);
 status gradient_restore(struct gradient *g, const void *state, size_t bytes);
 
-/* Collective. Seconds that a step's exchange alone takes, nothing computed. Overwrites the sums. */
+/* Collective. Seconds that a step's exchange alone takes, nothing computed; and what it would take without codes, by the allreduce
+ * (the same for sums). Overwrites the sums. */
 double gradient_alone_s(struct gradient *g, struct fabric *clock);
+double gradient_dense_alone_s(struct gradient *g, struct fabric *clock);
 
 #endif

@@ -20,7 +20,7 @@ struct bucket {
     struct operation *gather; /* of its parameters, from their owners; NULL: no ZeRO */
     size_t own_at, own_n;     /* its pieces, one after the other, in arrays of own_n floats */
     int holds;
-    struct compressed *coded; /* CODED: instead of op */
+    struct compressed *coded; /* CODED: instead of op, which is what it is compared with */
 };
 
 struct gradient {

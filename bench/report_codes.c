@@ -31,11 +31,10 @@ static double codec_s(const struct result *out, double *work)
     return statistic_of(work, n, work + n).median;
 }
 
-static void judge(struct result *out)
+/* Not by the two rates: messages have latencies, too, and codes may take more of them or fewer. */
+static const char *verdict(double with_s, double without_s)
 {
-    const double reached = out->compression.exchange_B_per_s.value, even = out->compression.break_even_B_per_s.value;
-    if (isfinite(reached) && isfinite(even))
-        out->compression.verdict = reached < even ? "saves time" : "costs time";
+    return !isfinite(with_s) || !isfinite(without_s) ? NULL : with_s < without_s ? "saves time" : "costs time";
 }
 
 void fill_compression(struct report *r, const struct run *run, const double *sent, double *work)
@@ -46,13 +45,17 @@ void fill_compression(struct report *r, const struct run *run, const double *sen
     const char *none = "gradients are exchanged as they are", *alone = "there is one replica, or the run did not get to its end";
     const bool coded = gradient_is_coded(run->config), exchanged = coded && gradient && out->parallelism.data > 1;
     const double sent_B = exchanged ? gradient->wire_B_counted / steps / ranks : NAN;
-    const double saved_B = out->comm_total.dense_equivalent_B / steps / ranks - sent_B, spent_s = coded ? codec_s(out, work) : NAN;
+    const double dense_B = coded ? out->comm_total.dense_equivalent_B / steps / ranks : NAN, saved_B = dense_B - sent_B;
+    const double spent_s = coded ? codec_s(out, work) : NAN;
+    const double alone_s = coded ? run->exchange_alone_s : NAN, dense_s = coded ? run->dense_alone_s : NAN;
     out->compression.name = coded ? codec_name(run->config, out->compression.text) : NULL;
     out->compression.logical_bits_per_element = maybe(over_ranks(r, sent, SENT_CODES + 1) / floats, none);
     out->compression.wire_bits_per_element = maybe(8 * over_ranks(r, sent, SENT_CODES + 2) / floats, none);
     out->compression.codec_s = maybe(spent_s, none);
     out->compression.saved_B = maybe(saved_B, coded ? alone : none);
     out->compression.break_even_B_per_s = maybe(saved_B > 0 ? saved_B / spent_s : NAN, coded ? "nothing is saved" : none);
-    out->compression.exchange_B_per_s = maybe(sent_B / run->exchange_alone_s, coded ? alone : none);
-    judge(out);
+    out->compression.dense_B_per_s = maybe(dense_B / dense_s, coded ? alone : none);
+    out->compression.exchange_alone_s = maybe(alone_s, coded ? alone : none);
+    out->compression.dense_alone_s = maybe(dense_s, coded ? alone : none);
+    out->compression.verdict = verdict(spent_s + alone_s, dense_s);
 }

@@ -88,7 +88,7 @@ struct result {
     struct {
         const char *name; /* NULL: gradients are exchanged as they are */
         struct maybe logical_bits_per_element, wire_bits_per_element;
-        struct maybe codec_s, saved_B, break_even_B_per_s, exchange_B_per_s;
+        struct maybe codec_s, exchange_alone_s, dense_alone_s, saved_B, break_even_B_per_s, dense_B_per_s;
         const char *verdict; /* saves time, costs time; NULL: not known */
         char text[96];
     } compression;

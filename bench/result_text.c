@@ -202,16 +202,19 @@ static void print_bytes(const struct result *r, FILE *out)
 
 static void print_compression(const struct result *r, FILE *out)
 {
-    char codec[TEXT_BYTES], even[TEXT_BYTES], reached[TEXT_BYTES];
+    char codec[TEXT_BYTES], even[TEXT_BYTES], reached[TEXT_BYTES], alone[TEXT_BYTES], dense[TEXT_BYTES];
     if (!r->compression.name)
         return;
     line(out, "codes", "%.4g bits for each float of 32 (%.4g counted as in the literature)",
          r->compression.wire_bits_per_element.value, r->compression.logical_bits_per_element.value);
+    if (r->compression.verdict)
+        line(out, "  time", "%s a step and %s on the way, against %s dense: it %s",
+             scaled(r->compression.codec_s.value, "s", codec), scaled(r->compression.exchange_alone_s.value, "s", alone),
+             scaled(r->compression.dense_alone_s.value, "s", dense), r->compression.verdict);
     if (isfinite(r->compression.break_even_B_per_s.value))
-        line(out, "  time", "%s a step; saves time below %s, this exchange had %s: it %s",
-             scaled(r->compression.codec_s.value, "s", codec), scaled(r->compression.break_even_B_per_s.value, "B/s", even),
-             scaled(r->compression.exchange_B_per_s.value, "B/s", reached),
-             r->compression.verdict ? r->compression.verdict : "is not known");
+        line(out, "  even at", "%s a rank; dense, this network gave %s",
+             scaled(r->compression.break_even_B_per_s.value, "B/s", even),
+             scaled(r->compression.dense_B_per_s.value, "B/s", reached));
 }
 
 static void print_checks(const struct result *r, FILE *out)

@@ -28,7 +28,7 @@ static status allocate_samples(struct samples *s, int64_t steps)
 static status set_up(struct run *r)
 {
     const struct config *c = r->config;
-    r->sgemm_flop_per_s = r->gradient_error = r->exchange_alone_s = NAN;
+    r->sgemm_flop_per_s = r->gradient_error = r->exchange_alone_s = r->dense_alone_s = NAN;
     TRY(status_agree(allocate_samples(&r->samples, c->measure.warmup_steps + c->measure.steps), r->job->world));
     r->samples.warmup_steps = c->measure.warmup_steps;
     return trainer_open(&r->trainer, c, r->job->world);
@@ -156,17 +156,23 @@ static status run_steps(struct run *r)
 }
 
 /* What the same exchange takes when nothing is computed beside it: the yardstick of the overlap. */
-static void time_exchange_alone(struct run *r)
+static double time_alone(struct run *r, bool dense)
 {
     enum { REPEATS = 5 };
     double alone_s[REPEATS], sorted[REPEATS];
-    if (r->audited || !trainer_has_replicas(&r->trainer))
-        return;
     for (int i = 0; i < REPEATS; i++) {
         job_barrier(r->job);
-        alone_s[i] = trainer_exchange_alone_s(&r->trainer);
+        alone_s[i] = trainer_exchange_alone_s(&r->trainer, dense);
     }
-    r->exchange_alone_s = statistic_of(alone_s, REPEATS, sorted).median;
+    return statistic_of(alone_s, REPEATS, sorted).median;
+}
+
+static void time_exchange_alone(struct run *r)
+{
+    if (r->audited || !trainer_has_replicas(&r->trainer))
+        return;
+    r->exchange_alone_s = time_alone(r, false);
+    r->dense_alone_s = gradient_is_coded(r->config) ? time_alone(r, true) : r->exchange_alone_s;
 }
 
 /* ---- reduce -------------------------------------------------------------------------------------------------------------- */

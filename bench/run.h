@@ -26,12 +26,12 @@ struct run {
     double sgemm_flop_per_s; /* of all ranks together, as they multiply at once; NaN: not measured */
     double gradient_error;   /* worst of all ranks; NaN: not verified */
     const char *unverified_why;
-    double message_s;                      /* mean time of a message between stages that was waited for; 0: none was */
-    double exchange_alone_s;               /* median; NaN: not measured */
-    struct ledger ledger;                  /* of the steps */
-    struct ledger sent_before, sent_after; /* all that was sent until then */
-    struct usage before, after;            /* the steps */
-    atomic_bool stepping;                  /* the set-up is done, and samples are being taken */
+    double message_s;                       /* mean time of a message between stages that was waited for; 0: none was */
+    double exchange_alone_s, dense_alone_s; /* medians; NaN: not measured */
+    struct ledger ledger;                   /* of the steps */
+    struct ledger sent_before, sent_after;  /* all that was sent until then */
+    struct usage before, after;             /* the steps */
+    atomic_bool stepping;                   /* the set-up is done, and samples are being taken */
     uint64_t parameter_hash;
     bool replicas_identical, compared; /* compared: the end was reached */
 };

@@ -251,11 +251,11 @@ bool trainer_has_replicas(const struct trainer *t)
     return t->plan.degree[AXIS_DATA] > 1 || is_bidirectional(t);
 }
 
-double trainer_exchange_alone_s(struct trainer *t)
+double trainer_exchange_alone_s(struct trainer *t, bool dense)
 {
     double s = 0;
     for (int i = 0; i < t->plan.count; i++)
-        s += gradient_alone_s(update_part(t, i)->gradient, t->clock);
+        s += (dense ? gradient_dense_alone_s : gradient_alone_s)(update_part(t, i)->gradient, t->clock);
     return s;
 }
 

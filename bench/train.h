@@ -28,8 +28,9 @@ const char *trainer_fault(const struct trainer *t);
 
 /* Local. Whether another rank holds the same parameters as this one. */
 bool trainer_has_replicas(const struct trainer *t);
-/* Collective. Seconds that the exchange of all gradients takes when nothing is computed. Overwrites the sums. */
-double trainer_exchange_alone_s(struct trainer *t);
+/* Collective. Seconds that the exchange of all gradients takes when nothing is computed; or would, if it were dense. Overwrites the
+ * sums. */
+double trainer_exchange_alone_s(struct trainer *t, bool dense);
 
 /* Local. What went into this rank's codes of gradients, and came out, in all steps. */
 struct gradient_codes trainer_codes(const struct trainer *t);

@@ -189,10 +189,10 @@ static void what_needs_a_tensor_axis_or_does_not_go_with_one_says_so(void **stat
           "1)",
           { "parallel.schedule={\"name\":\"varuna\",\"opportunistic\":false}", "parallel.tensor=1" } },
         { 4,
-          { "parallel.tensor=2", "exchange.compressor={\"name\":\"topk\",\"ratio\":0.5}" },
-          "x.json: exchange.compressor.name = \"topk\" loses something else on each of the 2 ranks of parallel.tensor, which must "
-          "update the norms and biases that they all hold alike (fits: \"none\", or parallel.tensor = 1)",
-          { "parallel.tensor=1" } });
+          { "parallel.tensor=2", "exchange.compressor={\"name\":\"topk\",\"ratio\":0.5}", "exchange.unit=bucket" },
+          "x.json: exchange.unit = \"bucket\" compresses what all 2 ranks of parallel.tensor hold together with each one's own "
+          "share, and they would update it differently (fits: exchange.unit = \"tensor\")",
+          { "exchange.unit=tensor", "exchange.unit=auto", "parallel.tensor=1", "exchange.compressor={\"name\":\"none\"}" } });
 }
 
 static void zero_says_what_it_cannot_share(void **state)

@@ -67,6 +67,8 @@ static void replicas_send_as_predicted(void **state)
     CHECK("exchange.allreduce=tree");
     CHECK("exchange.reduction=tree");
     CHECK("exchange.compressor={\"name\":\"topk\",\"ratio\":0.1}");
+    CHECK("exchange.compressor={\"name\":\"powersgd\"}", "exchange.allreduce=halving");
+    CHECK("exchange.compressor={\"name\":\"topk\"}", "parallel.tensor=2", "parallel.zero=1");
 }
 
 static void stages_send_as_predicted(void **state)
