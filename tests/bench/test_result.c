@@ -554,9 +554,9 @@ static void the_summary_names_what_a_compressor_saved_and_what_is_not_exchanged(
     result.compression.dense_B_per_s.value = 1e9;
     static const char *const lines[] = {
         "  dense      26.5 MB without the compressor, by ring: 10.0 times what was sent for gradients\n",
-        "  codes      0.64 bits for each float of 32 (0.6 counted as in the literature)\n",
-        "    time     1.00 ms a step and 2.00 ms on the way, against 5.00 ms dense: it saves time\n",
-        "    even at  4.00 GB/s a rank; dense, this network gave 1.00 GB/s\n",
+        "  codes        0.64 bits for each float of 32 (0.6 counted as in the literature)\n",
+        "    time       1.00 ms a step and 2.00 ms on the way, against 5.00 ms dense: it saves time\n",
+        "    even at    4.00 GB/s a rank; dense, this network gave 1.00 GB/s\n",
     };
     char *text = as_text(print_summary);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
