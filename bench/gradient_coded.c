@@ -5,6 +5,7 @@
 
 #include "bench/gradient_parts.h"
 #include "kernels/layers.h"
+#include "kernels/optimizer.h"
 
 const struct exchange *coded_exchange(const struct config *c)
 {
@@ -78,10 +79,12 @@ status coded_allocate(struct gradient *g, const struct gradient_shape *shape)
 
 /* ---- one step ------------------------------------------------------------------------------------------------------------ */
 
-/* The learning rate that what is lost in a step is multiplied by, as a factor of the highest. */
-static float rate_of(const struct config *c, int64_t step)
+/* What a loss of the last step is worth in this one: in update units, it was worth that step's learning rate. */
+static double worth_of_loss(const struct config *c, int64_t step)
 {
-    return (void)c, (void)step, 1;
+    const bool in_updates = strcmp(c->exchange.error_units, "update") == 0;
+    const void *o = c->optimizer.options;
+    return in_updates && step ? optimizer_rate_frac(o, step - 1) / optimizer_rate_frac(o, step) : 1;
 }
 
 /* The bucket's gradient, with what was lost of the one before: where it is compressed. */
@@ -89,7 +92,7 @@ static float *compensate(struct gradient *g, const struct bucket *b)
 {
     const struct config *c = g->config;
     float *x = g->sums + b->place.at, *e = g->error + b->place.at;
-    const float kept = (float)c->exchange.error_decay * (g->step ? rate_of(c, g->step - 1) / rate_of(c, g->step) : 1);
+    const float kept = (float)(c->exchange.error_decay * worth_of_loss(c, g->step));
     if (!g->error)
         return x;
     if (kept != 1)

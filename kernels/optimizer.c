@@ -1,4 +1,5 @@
-/* The table of optimizers. To add one: write optimizer_<name>.c, declare it in the header and add a line here. */
+/* The table of optimizers, and what goes for all of them. To add one: write optimizer_<name>.c, declare it in the header and add a
+ * line here. */
 #include "kernels/optimizer.h"
 
 #include <string.h>
@@ -11,4 +12,10 @@ const struct optimizer *optimizer_find(const char *name)
         if (strcmp(optimizers[i]->member.name, name) == 0)
             return optimizers[i];
     return NULL;
+}
+
+double optimizer_rate_frac(const void *options, int64_t step)
+{
+    const struct learning_rate *o = options;
+    return step + 1 < o->warmup_steps ? (double)(step + 1) / (double)o->warmup_steps : 1;
 }

@@ -10,11 +10,13 @@
 #include "kernels/optimizer.h"
 
 struct options {
-    double learning_rate, beta1, beta2, epsilon, weight_decay;
+    struct learning_rate rate;
+    double beta1, beta2, epsilon, weight_decay;
 };
 
 static const struct key keys[] = {
-    { "learning_rate", KEY_REAL, offsetof(struct options, learning_rate), "0.001", 1e-12, 1e6, .help = "Step size." },
+    LEARNING_RATE_KEY("0.001"),
+    LEARNING_RATE_WARMUP_KEY,
     { "beta1", KEY_REAL, offsetof(struct options, beta1), "0.9", 0, 0.999999, .help = "Decay of the mean of gradients." },
     { "beta2", KEY_REAL, offsetof(struct options, beta2), "0.999", 0, 0.999999, .help = "Decay of the mean of squared gradients." },
     { "epsilon", KEY_REAL, offsetof(struct options, epsilon), "1e-8", 1e-30, 1, .help = "Added to the root of the second moment." },
@@ -27,12 +29,12 @@ static void step(const void *options, int64_t step_count, float *param, const fl
                  size_t n)
 {
     const struct options *o = options;
-    const double t = (double)step_count;
+    const double t = (double)step_count, learning_rate = o->rate.most * optimizer_rate_frac(o, step_count - 1);
     const float beta1 = (float)o->beta1, of_gradient = (float)(1 - o->beta1);
     const float beta2 = (float)o->beta2, of_square = (float)(1 - o->beta2), epsilon = (float)o->epsilon;
-    const float rate = (float)(o->learning_rate / (1 - pow(o->beta1, t)));
+    const float rate = (float)(learning_rate / (1 - pow(o->beta1, t)));
     const float correction = (float)(1 / sqrt(1 - pow(o->beta2, t)));
-    const float keep = decays ? (float)(1 - o->learning_rate * o->weight_decay) : 1;
+    const float keep = decays ? (float)(1 - learning_rate * o->weight_decay) : 1;
     float *restrict w = param, *restrict m = state, *restrict v = state + stride;
     for (size_t i = 0; i < n; i++) {
         m[i] = beta1 * m[i] + of_gradient * grad[i];

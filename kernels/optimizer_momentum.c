@@ -7,12 +7,14 @@
 #include "kernels/optimizer.h"
 
 struct options {
-    double learning_rate, momentum, weight_decay;
+    struct learning_rate rate;
+    double momentum, weight_decay;
     bool nesterov;
 };
 
 static const struct key keys[] = {
-    { "learning_rate", KEY_REAL, offsetof(struct options, learning_rate), "0.1", 1e-12, 1e6, .help = "Step size." },
+    LEARNING_RATE_KEY("0.1"),
+    LEARNING_RATE_WARMUP_KEY,
     { "momentum", KEY_REAL, offsetof(struct options, momentum), "0.9", 0, 1, .help = "Share of the velocity kept per step." },
     { "nesterov", KEY_BOOL, offsetof(struct options, nesterov), "false", .help = "Look ahead along the velocity." },
     { "weight_decay", KEY_REAL, offsetof(struct options, weight_decay), "0", 0, 1e6,
@@ -23,9 +25,10 @@ static const struct key keys[] = {
 static void step(const void *options, int64_t step_count, float *param, const float *grad, float *state, size_t stride, bool decays,
                  size_t n)
 {
-    (void)step_count, (void)stride;
+    (void)stride;
     const struct options *o = options;
-    const float rate = (float)o->learning_rate, momentum = (float)o->momentum, decay = decays ? (float)o->weight_decay : 0;
+    const float rate = (float)(o->rate.most * optimizer_rate_frac(o, step_count - 1));
+    const float momentum = (float)o->momentum, decay = decays ? (float)o->weight_decay : 0;
     const float of_gradient = o->nesterov ? 1 : 0, of_velocity = o->nesterov ? momentum : 1;
     for (size_t i = 0; i < n; i++) {
         const float d = grad[i] + decay * param[i];

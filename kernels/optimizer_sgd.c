@@ -4,11 +4,13 @@
 #include "kernels/optimizer.h"
 
 struct options {
-    double learning_rate, weight_decay;
+    struct learning_rate rate;
+    double weight_decay;
 };
 
 static const struct key keys[] = {
-    { "learning_rate", KEY_REAL, offsetof(struct options, learning_rate), "0.1", 1e-12, 1e6, .help = "Step size." },
+    LEARNING_RATE_KEY("0.1"),
+    LEARNING_RATE_WARMUP_KEY,
     { "weight_decay", KEY_REAL, offsetof(struct options, weight_decay), "0", 0, 1e6,
       .help = "L2 penalty on matrices, added to the gradient; gains and biases do not decay." },
     { 0 },
@@ -17,9 +19,9 @@ static const struct key keys[] = {
 static void step(const void *options, int64_t step_count, float *param, const float *grad, float *state, size_t stride, bool decays,
                  size_t n)
 {
-    (void)step_count, (void)state, (void)stride;
+    (void)state, (void)stride;
     const struct options *o = options;
-    const float rate = (float)o->learning_rate, decay = decays ? (float)o->weight_decay : 0;
+    const float rate = (float)(o->rate.most * optimizer_rate_frac(o, step_count - 1)), decay = decays ? (float)o->weight_decay : 0;
     for (size_t i = 0; i < n; i++)
         param[i] -= rate * (grad[i] + decay * param[i]);
 }

@@ -187,9 +187,10 @@ def train(model, optimizer, p, batches):
     step = {"adamw": adamw, "momentum": momentum, "sgd": sgd}[optimizer["name"]]
     decays = {name: 0 if name.endswith(("bias", "gain")) else optimizer["weight_decay"] for name in p}
     for t, (inputs, targets) in enumerate(batches, 1):
+        rate = optimizer["learning_rate"] * min(1, t / optimizer.get("warmup_steps", 1))
         loss, gradients = loss_and_gradients(model, p, inputs, targets)
         losses.append(loss)
-        p = {name: step(optimizer, t, p[name], gradients[name], decays[name], kept[name]) for name in p}
+        p = {name: step({**optimizer, "learning_rate": rate}, t, p[name], gradients[name], decays[name], kept[name]) for name in p}
     return losses, p
 
 
@@ -240,6 +241,11 @@ class Reference(InFolder):
     def test_mlp_learns_as_the_formulas_say_with_every_optimizer(self):
         for optimizer in (ADAMW, MOMENTUM, NESTEROV, SGD):
             self.assert_learns_as_the_formulas_say(MLP, optimizer)
+
+    def test_the_learning_rate_warms_up(self):
+        for optimizer in (ADAMW, MOMENTUM, SGD):
+            for steps in (2, 3, 10):
+                self.assert_learns_as_the_formulas_say(MLP, {**optimizer, "warmup_steps": steps})
 
     def test_micro_batches_of_any_size_learn_from_the_same_samples(self):
         for micro in (1, 3, 6):

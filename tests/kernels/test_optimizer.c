@@ -22,6 +22,8 @@ static const void *options(const struct optimizer *o, const char *const names[],
                 value = values[i];
         if (key->kind == KEY_BOOL)
             memcpy(bytes + key->offset, &(bool){ value != 0 }, sizeof(bool));
+        else if (key->kind == KEY_INT)
+            memcpy(bytes + key->offset, &(int64_t){ (int64_t)value }, sizeof(int64_t));
         else
             memcpy(bytes + key->offset, &value, sizeof value);
     }
@@ -127,6 +129,27 @@ static void five_steps_on_slices_give_the_bits_of_five_steps_on_the_whole(void *
     }
 }
 
+/* Of one gradient, so that steps differ in the learning rate alone; decay scales with it, too. By hand: 1/4, 2/4, 3/4, 1, 1. */
+static void the_learning_rate_rises_linearly_to_its_full_value(void **state)
+{
+    (void)state;
+    static const double frac[] = { 0.25, 0.5, 0.75, 1, 1 };
+    static const char *const names[] = { "learning_rate", "warmup_steps", "weight_decay", NULL };
+    for (int o = 0; optimizers[o]; o++)
+        for (int step = 0; step < STEPS; step++) {
+            float moved[2];
+            for (int warm = 0; warm < 2; warm++) {
+                const double rate = warm ? 0.5 : 0.5 * frac[step];
+                start();
+                fill(grad, N, 1);
+                optimizers[o]->step(options(optimizers[o], names, (double[]){ rate, warm ? 4 : 0, 0.25 }), step + 1, param, grad,
+                                    state_, N, true, N);
+                moved[warm] = param[7];
+            }
+            assert_true(moved[0] == moved[1] && moved[0] != (float)w[7]);
+        }
+}
+
 static void members_are_found_by_name(void **state)
 {
     (void)state;
@@ -142,6 +165,7 @@ int main(void)
         cmocka_unit_test(momentum_keeps_a_velocity_with_and_without_nesterov),
         cmocka_unit_test(adamw_corrects_its_moments_and_decays_apart_from_them),
         cmocka_unit_test(five_steps_on_slices_give_the_bits_of_five_steps_on_the_whole),
+        cmocka_unit_test(the_learning_rate_rises_linearly_to_its_full_value),
         cmocka_unit_test(members_are_found_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
