@@ -62,9 +62,10 @@ static void bitmap_read(const unsigned char *code, size_t n, size_t k, uint32_t 
 {
     size_t count = 0;
     for (size_t i = 0; i < n; i += 64) {
+        const uint64_t inside = n - i < 64 ? ((uint64_t)1 << (n - i)) - 1 : UINT64_MAX;
         uint64_t word = 0;
         memcpy(&word, code + i / 8, n - i < 64 ? bitmap_bytes(n - i, k) : sizeof word);
-        for (word = le64toh(word); word != 0 && count < k; word &= word - 1)
+        for (word = le64toh(word) & inside; word != 0 && count < k; word &= word - 1)
             index[count++] = (uint32_t)i + (uint32_t)__builtin_ctzll(word);
     }
     for (; count < k; count++)
