@@ -66,7 +66,7 @@ $(BUILD)/$(1)/tests/collectives/%: $(BUILD)/$(1)/tests/collectives/%.o $(BUILD)/
 $(BUILD)/$(1)/tests/bench/%: $(BUILD)/$(1)/tests/bench/%.o $(BUILD)/$(1)/libbench.a $(BUILD)/$(1)/libcollectives.a $(BUILD)/$(1)/libkernels.a
 	$$(CC_$(1)) $$(CFLAGS) $$(FLAGS_$(1)) $$^ -o $$@ -lcmocka $$(LDLIBS)
 $(BUILD)/$(1)/tests/speed/%: $(BUILD)/$(1)/tests/speed/%.o $(BUILD)/$(1)/libbench.a $(BUILD)/$(1)/libcollectives.a $(BUILD)/$(1)/libkernels.a
-	$$(CC_$(1)) $$(CFLAGS) $$(FLAGS_$(1)) $$^ -o $$@ $$(LDLIBS)
+	$$(CC_$(1)) $$(CFLAGS) $$(FLAGS_$(1)) $$^ -o $$@ -lcmocka $$(LDLIBS)
 endef
 $(foreach variant,$(VARIANTS),$(eval $(call variant_rules,$(variant))))
 

@@ -12,6 +12,7 @@ const struct compressor *const compressors[] = { &compress_none,
                                                  &compress_dgc,
                                                  &compress_gaussiank,
                                                  &compress_sidco,
+                                                 &compress_qsgd,
                                                  &compress_powersgd,
                                                  &compress_atomo,
                                                  NULL };

@@ -1,0 +1,326 @@
+/* QSGD: the integers of kernels/quantise.h, evenly spaced, s levels on each side of 0.
+ *
+ *     fixed:  norms | ceil(log2(2 s + 1)) bits a float          code_bytes = (4 | 2) ceil(n / B) + ceil(n width / 8)
+ *     elias:  1 byte: which | norms | a stream of bits          code_bytes = 1 + the same, at most
+ *         which = 0  as fixed
+ *         which = 1  dense:  for every float Elias(|q| + 1), and a bit (1: negative) unless q = 0
+ *         which = 2  sparse: Elias(1 + how many q are not 0); for each of them Elias(distance to the one before), a bit, Elias(|q|)
+ *     The shortest of the three is sent, hence the bound.
+ *
+ * omega, published: min(B / s^2, sqrt(B) / s) for the norm of length; derived and claimed here: see kernels/quantise.h.
+ * Rounding to the nearest has a bias. With the norm "max" it is contractive: the largest float is off by e N at most and no other
+ * by more than itself, or e N, e = 1 / (2 s), so that delta = max((1 - e^2) / B, 1 - B e^2); with "l2" all may vanish. Source:
+ * Alistarh, Grubic, Li, Tomioka, Vojnovic, NeurIPS 2017, whose two codes these are. What deviates: the count in front of the sparse
+ * code, the third choice, and the norms "max" and in 16 bits, as in CocktailSGD (Wang et al., ICML 2023).
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/bits.h"
+#include "kernels/quantise.h"
+
+struct options {
+    int64_t levels, bucket, scale_bits;
+    const char *norm, *coding, *packing, *rounding;
+};
+
+static const char *const norms[] = { "l2", "max", NULL };
+static const char *const codings[] = { "fixed", "elias", NULL };
+static const char *const packings[] = { "bits", "bytes", NULL };
+static const char *const roundings[] = { "stochastic", "nearest", NULL };
+
+static const struct key keys[] = {
+    { "levels", KEY_INT, offsetof(struct options, levels), "16", 1, 32767, .help = "Steps between 0 and the norm." },
+    { "bucket", KEY_INT, offsetof(struct options, bucket), "512", 1, 1 << 30, .word = "all", .unit = "floats",
+      .help = "Floats that share a norm." },
+    { "norm", KEY_CHOICE, offsetof(struct options, norm), "\"l2\"", .choices = norms, .help = "Length, or largest magnitude." },
+    { "scale_bits", KEY_INT, offsetof(struct options, scale_bits), "32", 16, 32, .unit = "bits",
+      .help = "Of a norm on the wire: 32 (float) or 16 (bfloat16, rounded up)." },
+    { "rounding", KEY_CHOICE, offsetof(struct options, rounding), "\"stochastic\"", .choices = roundings,
+      .help = "\"stochastic\" has no bias." },
+    { "coding", KEY_CHOICE, offsetof(struct options, coding), "\"fixed\"", .choices = codings,
+      .help = "As many bits for every float, or Elias's, which are fewer the more floats are near 0." },
+    { "packing", KEY_CHOICE, offsetof(struct options, packing), "\"bits\"", .choices = packings,
+      .help = "\"bytes\": a byte a float, as other frameworks send it." },
+    { 0 },
+};
+
+enum which { FIXED, DENSE, SPARSE };
+
+static bool is_elias(const struct options *o)
+{
+    return strcmp(o->coding, "elias") == 0;
+}
+
+static bool in_bytes(const struct options *o)
+{
+    return strcmp(o->packing, "bytes") == 0;
+}
+
+static struct quantiser quantiser_of(const struct options *o)
+{
+    return (struct quantiser){
+        .levels = (int)o->levels,
+        .bucket = o->bucket ? (size_t)o->bucket : SIZE_MAX,
+        .norm = strcmp(o->norm, "max") == 0 ? QUANTISE_MAX : QUANTISE_L2,
+        .nearest = strcmp(o->rounding, "nearest") == 0,
+        .scale_bits = (int)o->scale_bits,
+        .width = in_bytes(o) ? 8 : quantise_width((int)o->levels),
+    };
+}
+
+static const char *refuses(const struct coding *c)
+{
+    const struct options *o = c->options;
+    if (o->scale_bits != 16 && o->scale_bits != 32)
+        return "scale_bits is neither 16 nor 32";
+    if (in_bytes(o) && o->levels > 127)
+        return "packing = \"bytes\" has no room for so many levels (fits: levels <= 127, or packing = \"bits\")";
+    if (in_bytes(o) && is_elias(o))
+        return "packing = \"bytes\" and coding = \"elias\" exclude each other (fits: one of them)";
+    if (is_elias(o) && c->n >= UINT32_MAX)
+        return "coding = \"elias\" counts fewer than 4294967295 floats (fits: coding = \"fixed\", or a smaller bucket)";
+    return NULL;
+}
+
+static unsigned more_traits(const void *options)
+{
+    const struct options *o = options;
+    const struct quantiser q = quantiser_of(o);
+    const unsigned claim = !q.nearest ? COMPRESSOR_UNBIASED : q.norm == QUANTISE_MAX ? COMPRESSOR_CONTRACTIVE : 0;
+    return claim | (is_elias(o) ? 0 : COMPRESSOR_FIXED_SIZE);
+}
+
+static size_t code_bytes(const struct coding *c)
+{
+    const struct quantiser q = quantiser_of(c->options);
+    return (is_elias(c->options) && c->n > 0) + quantise_scales_bytes(&q, c->n) + bits_bytes(c->n, q.width);
+}
+
+static size_t scratch_bytes(const struct coding *c)
+{
+    const struct quantiser q = quantiser_of(c->options);
+    return quantise_scratch_bytes(&q, c->n);
+}
+
+static size_t encode(const struct coding *c, void *state, const float *x, unsigned char *code, void *scratch)
+{
+    (void)state;
+    const struct quantiser q = quantiser_of(c->options);
+    quantise_encode(&q, c, x, code + is_elias(c->options), scratch);
+    return 0;
+}
+
+static void write_dense(struct bit_writer *w, const uint16_t *symbols, size_t n, int levels)
+{
+    for (size_t i = 0; i < n; i++) {
+        const int q = symbols[i] - levels;
+        elias_write(w, (uint32_t)abs(q) + 1);
+        if (q)
+            bits_write(w, q < 0, 1);
+    }
+}
+
+static void write_sparse(struct bit_writer *w, const uint16_t *symbols, size_t n, int levels, uint32_t count)
+{
+    elias_write(w, count + 1);
+    size_t next = 0;
+    for (size_t i = 0; i < n; i++) {
+        const int q = symbols[i] - levels;
+        if (q == 0)
+            continue;
+        elias_write(w, (uint32_t)(i + 1 - next));
+        bits_write(w, q < 0, 1);
+        elias_write(w, (uint32_t)abs(q));
+        next = i + 1;
+    }
+}
+
+struct lengths { /* bits */
+    size_t dense, sparse;
+    uint32_t count; /* of symbols that are not 0 */
+};
+
+static struct lengths measure_codes(const uint16_t *symbols, size_t n, int levels)
+{
+    struct lengths l = { 0 };
+    size_t next = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t magnitude = (uint32_t)abs(symbols[i] - levels);
+        l.dense += (size_t)elias_length(magnitude + 1) + (magnitude > 0);
+        if (magnitude == 0)
+            continue;
+        l.sparse += (size_t)elias_length((uint32_t)(i + 1 - next)) + 1 + (size_t)elias_length(magnitude);
+        l.count++;
+        next = i + 1;
+    }
+    l.sparse += (size_t)elias_length(l.count + 1);
+    return l;
+}
+
+static size_t pack_elias(const struct quantiser *q, size_t n, unsigned char *code, const uint16_t *symbols)
+{
+    unsigned char *const stream = code + 1 + quantise_scales_bytes(q, n);
+    const size_t fixed = n * (size_t)q->width;
+    const struct lengths l = measure_codes(symbols, n, q->levels);
+    struct bit_writer w = { .code = stream };
+    *code = fixed <= l.dense && fixed <= l.sparse ? FIXED : l.dense <= l.sparse ? DENSE : SPARSE;
+    switch (*code) {
+    case FIXED:
+        bits_pack(symbols, n, q->width, stream);
+        return (size_t)(stream - code) + bits_bytes(n, q->width);
+    case DENSE:
+        write_dense(&w, symbols, n, q->levels);
+        break;
+    default:
+        write_sparse(&w, symbols, n, q->levels, l.count);
+    }
+    return (size_t)(bits_finish(&w) - code);
+}
+
+static size_t pack(const struct coding *c, unsigned char *code, void *scratch)
+{
+    const struct quantiser q = quantiser_of(c->options);
+    const uint16_t *symbols = quantise_symbols(&q, c->n, scratch);
+    if (c->n == 0)
+        return 0;
+    if (is_elias(c->options))
+        return pack_elias(&q, c->n, code, symbols);
+    bits_pack(symbols, c->n, q.width, code + quantise_scales_bytes(&q, c->n));
+    return code_bytes(c);
+}
+
+/* A stream that ends early, or has a level or a place that cannot be, says nothing from there on. */
+static void read_dense(struct bit_reader *r, size_t n, int levels, uint16_t *symbols)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t magnitude = elias_read(r) - 1;
+        if (magnitude > (uint32_t)levels)
+            return;
+        const bool negative = magnitude > 0 && bits_read(r, 1);
+        symbols[i] = (uint16_t)(negative ? (uint32_t)levels - magnitude : (uint32_t)levels + magnitude);
+    }
+}
+
+static void read_sparse(struct bit_reader *r, size_t n, int levels, uint16_t *symbols)
+{
+    size_t next = 0;
+    for (uint32_t left = elias_read(r); left > 1; left--) {
+        const uint32_t step = elias_read(r);
+        const bool negative = bits_read(r, 1);
+        const uint32_t magnitude = elias_read(r);
+        if (step == 0 || step > n - next || magnitude == 0 || magnitude > (uint32_t)levels)
+            return;
+        next += step;
+        symbols[next - 1] = (uint16_t)(negative ? (uint32_t)levels - magnitude : (uint32_t)levels + magnitude);
+    }
+}
+
+static void unpack_read(const unsigned char *code, size_t bytes, size_t first, size_t n, int width, uint16_t *symbols)
+{
+    (void)bytes, (void)width;
+    memcpy(symbols, code + first * sizeof *symbols, n * sizeof *symbols);
+}
+
+static void decode_stream(const struct quantiser *q, const struct coding *c, enum which which, const unsigned char *scales,
+                          struct bit_reader *r, float factor, float *y, uint16_t *symbols)
+{
+    for (size_t i = 0; i < c->n; i++)
+        symbols[i] = (uint16_t)q->levels;
+    if (which == DENSE)
+        read_dense(r, c->n, q->levels, symbols);
+    else
+        read_sparse(r, c->n, q->levels, symbols);
+    quantise_decode(q, c->n, scales, unpack_read, (const unsigned char *)symbols, c->n * sizeof *symbols, factor, y);
+}
+
+static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
+{
+    const struct quantiser q = quantiser_of(c->options);
+    const size_t start = is_elias(c->options) + quantise_scales_bytes(&q, c->n);
+    if (c->n == 0 || bytes < start)
+        return;
+    const enum which which = is_elias(c->options) ? *code : FIXED;
+    const unsigned char *scales = code + is_elias(c->options), *symbols = code + start;
+    struct bit_reader r = { .code = symbols, .bits = 8 * (bytes - start) };
+    if (which == DENSE || which == SPARSE)
+        decode_stream(&q, c, which, scales, &r, factor, y, quantise_symbols(&q, c->n, scratch));
+    else if (which == FIXED && bytes - start >= bits_bytes(c->n, q.width))
+        quantise_decode(&q, c->n, scales, bits_unpack, symbols, bytes - start, factor, y);
+}
+
+static double logical_bits(const struct coding *c, const unsigned char *code, size_t bytes)
+{
+    (void)code;
+    const struct quantiser q = quantiser_of(c->options);
+    const size_t fixed = 8 * quantise_scales_bytes(&q, c->n) + c->n * (size_t)quantise_width(q.levels);
+    return (double)(is_elias(c->options) ? 8 * bytes : fixed);
+}
+
+static double omega(const struct coding *c, const float *x)
+{
+    (void)x;
+    const struct quantiser q = quantiser_of(c->options);
+    return q.nearest ? INFINITY : quantise_omega(&q, c->n);
+}
+
+static double delta(const struct coding *c, const float *x)
+{
+    (void)x;
+    const struct quantiser q = quantiser_of(c->options);
+    if (!q.nearest || q.norm != QUANTISE_MAX)
+        return 0;
+    const double B = (double)(c->n < q.bucket ? c->n : q.bucket), e = (q.scale_bits == 16 ? 1 + 0x1p-7 : 1) / (2.0 * q.levels);
+    return fmax((1 - e * e) / B, 1 - B * e * e);
+}
+
+static int most(const void *options)
+{
+    return quantiser_of(options).levels;
+}
+
+static size_t scales(const struct coding *c)
+{
+    const struct quantiser q = quantiser_of(c->options);
+    return quantise_scales(&q, c->n);
+}
+
+static void measure(const struct coding *c, const float *x, float *norms_of_buckets)
+{
+    const struct quantiser q = quantiser_of(c->options);
+    quantise_measure(&q, c->n, x, norms_of_buckets);
+}
+
+static void quantise(const struct coding *c, const float *x, const float *norms_of_buckets, int32_t *symbols)
+{
+    const struct quantiser q = quantiser_of(c->options);
+    quantise_round(&q, c, x, norms_of_buckets, symbols);
+}
+
+static void add(const struct coding *c, const int32_t *symbols, const float *norms_of_buckets, float *y)
+{
+    const struct quantiser q = quantiser_of(c->options);
+    quantise_add(&q, c->n, symbols, norms_of_buckets, y);
+}
+
+static const struct levels levels = { .most = most, .scales = scales, .measure = measure, .quantise = quantise, .add = add };
+
+const struct compressor compress_qsgd = {
+    .member = { .name = "qsgd",
+                .help = "Rounds to evenly spaced levels of a bucket's norm.",
+                .source = "Alistarh et al., NeurIPS 2017",
+                .keys = keys,
+                .options_bytes = sizeof(struct options) },
+    .more_traits = more_traits,
+    .refuses = refuses,
+    .code_bytes = code_bytes,
+    .scratch_bytes = scratch_bytes,
+    .encode = encode,
+    .pack = pack,
+    .decode = decode,
+    .logical_bits = logical_bits,
+    .omega = omega,
+    .delta = delta,
+    .levels = &levels,
+};

@@ -1,0 +1,12 @@
+/* Norms of x[n], the same bits for any alignment and processor. Sums are in double precision, in 16 running lanes, so that the
+ * square of any float counts. An Inf or NaN in x makes the result Inf or NaN. */
+#ifndef DMLBENCH_KERNELS_NORM_H
+#define DMLBENCH_KERNELS_NORM_H
+
+#include <stddef.h>
+
+float norm_largest(const float *x, size_t n);     /* max |x_i|; 0 of nothing */
+double norm_magnitudes(const float *x, size_t n); /* sum |x_i| */
+double norm_squares(const float *x, size_t n);    /* sum x_i^2 */
+
+#endif
