@@ -9,10 +9,11 @@
 
 enum { ALIGNMENT_B = 64 };
 
-const struct exchange *const exchanges[] = { &exchange_allreduce,    &exchange_allgather,
-                                             &exchange_two_shot,     &exchange_ring_requantised,
-                                             &exchange_ring_widened, &exchange_hierarchical,
-                                             &exchange_server,       NULL };
+const struct exchange *const exchanges[] = {
+    &exchange_allreduce,    &exchange_allgather,    &exchange_two_shot, &exchange_ring_requantised,
+    &exchange_ring_widened, &exchange_hierarchical, &exchange_server,   &exchange_sparse_doubling,
+    &exchange_sparse_split, &exchange_gtopk,        &exchange_oktopk,   NULL
+};
 
 const struct exchange *exchange_find(const char *name)
 {
