@@ -7,6 +7,7 @@
 
 #include "bench/batch.h"
 #include "bench/footprint.h"
+#include "bench/message.h"
 #include "bench/partition.h"
 #include "bench/playback.h"
 #include "bench/traffic.h"
@@ -79,6 +80,19 @@ static void explain_schedule(const struct view *v)
             "bubble      %.2f %% of the time, %.4f of the work, if a forward pass takes 1, a backward pass 2 on every stage, and "
             "messages nothing\n",
             100 * bubble, bubble / (1 - bubble));
+}
+
+/* Stage 0, which rank 0 is on, sends as much as any. */
+static void explain_codes(const struct view *v)
+{
+    const struct config *c = v->config;
+    const struct assignment *a = v->first;
+    const size_t floats = part_out_floats(a, &a->parts[0]);
+    char code[TEXT_BYTES], plain[TEXT_BYTES];
+    if (message_is_coded(c))
+        fprintf(v->out, "codes       by %s between stages: %s instead of %s, for %d samples\n",
+                c->parallel.activation_compressor.name, bytes_text((double)message_B(c, a, floats, a->samples), code),
+                bytes_text(4.0 * (double)floats * a->samples, plain), a->samples);
 }
 
 /* ---- who sits where ------------------------------------------------------------------------------------------------------ */
@@ -285,6 +299,7 @@ static status explain_plan(const struct view *v, const struct network *whole)
 {
     explain_model(v, whole);
     explain_schedule(v);
+    explain_codes(v);
     TRY(explain_stages(v, whole));
     TRY(explain_ranks(v));
     return explain_traffic(v);

@@ -52,8 +52,8 @@ static bool drops_outputs(const struct assignment *a, const struct part_plan *p)
 }
 
 /* Beside what is kept: messages that may be here before they are needed, and those that wait to be sent (one is taken before the
- * place of the one before it is clear). An output that is kept has its buffer already, but its code needs one; and so does what a
- * code is decoded to. */
+ * place of the one before it is clear; until then there is room to decode in). An output that is kept has its buffer already, but
+ * its code has not. */
 static int buffers(const struct config *c, const struct assignment *a)
 {
     const bool coded = message_is_coded(c);
@@ -65,7 +65,7 @@ static int buffers(const struct config *c, const struct assignment *a)
         sends[TO_NEXT] |= !part_is_last(a, p) && (coded || drops_outputs(a, p));
         sends[TO_PREVIOUS] |= !part_is_first(p);
     }
-    int count = a->boundaries + coded;
+    int count = a->boundaries;
     for (int d = 0; d < DIRECTIONS; d++)
         count += (receives[d] ? AHEAD : 0) + (sends[d] ? SENDS + 1 : 0);
     return count;

@@ -195,6 +195,31 @@ static void what_needs_a_tensor_axis_or_does_not_go_with_one_says_so(void **stat
           { "exchange.unit=tensor", "exchange.unit=auto", "parallel.tensor=1", "exchange.compressor={\"name\":\"none\"}" } });
 }
 
+static void codes_between_stages_are_of_one_size_and_have_no_memory(void **state)
+{
+    (void)state;
+    CHECK(
+        { 2,
+          { "parallel.activation_compressor.name=topk" },
+          "x.json: parallel.activation_compressor.name = \"topk\": with parallel.pipeline = 1 no activation leaves its rank (fits: "
+          "\"none\", or parallel.pipeline = 2 or more)",
+          { "parallel.activation_compressor.name=none", "parallel.pipeline=2" } },
+        { 2,
+          { "parallel.pipeline=2", "parallel.activation_compressor.name=threshold" },
+          "x.json: parallel.activation_compressor.name = \"threshold\": its codes vary in size, and a stage asks for a message "
+          "before it is sent (fits: compressors of a fixed size, such as \"fp16\")",
+          { "parallel.activation_compressor.name=randk", "parallel.activation_compressor.name=topk" } },
+        { 2,
+          { "parallel.pipeline=2", "parallel.activation_compressor.name=powersgd" },
+          "x.json: parallel.activation_compressor.name = \"powersgd\": it learns from step to step, but a micro-batch's samples do "
+          "not come again (fits: compressors or options without a memory)",
+          { "parallel.activation_compressor={\"name\":\"powersgd\",\"warm_start\":false}" } },
+        { 2, /* 8 samples of 64 x 128 floats; 63 of 8 at most are of 7 and 8 */
+          { "parallel.pipeline=2", "parallel.activation_compressor={\"name\":\"topk\",\"k\":65535}", "batch.global=63" },
+          "x.json: parallel.activation_compressor.name = \"topk\": k = 65535 of a vector of 57344 floats; k can be 57344 at most",
+          { "batch.global=64" } });
+}
+
 static void zero_says_what_it_cannot_share(void **state)
 {
     (void)state;
@@ -248,6 +273,7 @@ int main(void)
         cmocka_unit_test(stages_share_the_repeated_layers_equally),
         cmocka_unit_test(schedules_refuse_what_they_cannot_do),
         cmocka_unit_test(what_needs_a_tensor_axis_or_does_not_go_with_one_says_so),
+        cmocka_unit_test(codes_between_stages_are_of_one_size_and_have_no_memory),
         cmocka_unit_test(zero_says_what_it_cannot_share),
         cmocka_unit_test(a_model_says_what_tensor_ranks_cannot_share),
     };

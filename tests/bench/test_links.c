@@ -81,6 +81,22 @@ static void stages_send_as_predicted(void **state)
     CHECK("parallel.pipeline=2", "parallel.schedule.name=varuna", "exchange.reduction=tree");
 }
 
+#define ACTIVATIONS(options) "parallel.activation_compressor={" options "}"
+
+static void stages_send_codes_as_predicted(void **state)
+{
+    (void)state;
+    CHECK(ACTIVATIONS("\"name\":\"topk\",\"ratio\":0.1"), "parallel.pipeline=2");
+    CHECK(ACTIVATIONS("\"name\":\"randk\",\"ratio\":0.3,\"index\":\"enumerative\""), "parallel.pipeline=4",
+          "parallel.schedule.name=gpipe");
+    CHECK(ACTIVATIONS("\"name\":\"randk\",\"ratio\":0.3"), "parallel.pipeline=4", "parallel.schedule.name=chimera");
+    CHECK(ACTIVATIONS("\"name\":\"topk\",\"ratio\":1"), "parallel.pipeline=2", "batch.global=32",
+          "parallel.schedule.name=interleaved", "exchange.compressor={\"name\":\"randk\",\"ratio\":0.1}");
+    CHECK(ACTIVATIONS("\"name\":\"powersgd\",\"warm_start\":false,\"rank\":1"), "parallel.pipeline=2", "parallel.tensor=2",
+          "parallel.sequence=true");
+    CHECK(ACTIVATIONS("\"name\":\"topk\",\"ratio\":0.1"), "parallel.pipeline=2", "parallel.zero=1", "parallel.schedule.name=zb-h1");
+}
+
 static void tensor_ranks_send_as_predicted(void **state)
 {
     (void)state;
@@ -102,9 +118,8 @@ static void zero_sends_as_predicted(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replicas_send_as_predicted),
-        cmocka_unit_test(stages_send_as_predicted),
-        cmocka_unit_test(tensor_ranks_send_as_predicted),
+        cmocka_unit_test(replicas_send_as_predicted),     cmocka_unit_test(stages_send_as_predicted),
+        cmocka_unit_test(stages_send_codes_as_predicted), cmocka_unit_test(tensor_ranks_send_as_predicted),
         cmocka_unit_test(zero_sends_as_predicted),
     };
     RUN_ON_ALL_RANKS(argc, argv, tests);

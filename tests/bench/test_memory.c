@@ -139,6 +139,8 @@ static void stages_take_what_is_planned_with_every_schedule(void **state)
     set_number(pipeline, "parallel.pipeline", job.ranks);
     ASSERT_PLANNED(MANY_ACTIVATIONS, "model.vocabulary=8192", "parallel.recompute=false", pipeline, "batch.micro=4",
                    "batch.global=32", "measure.verify=false"); /* a tied head of some size */
+    ASSERT_PLANNED(MANY_ACTIVATIONS, "parallel.activation_compressor={\"name\":\"topk\",\"ratio\":1}", "parallel.recompute=true",
+                   pipeline, "batch.micro=4", "batch.global=32", "measure.verify=false"); /* codes larger than floats */
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         ASSERT_PLANNED(MANY_ACTIVATIONS, members[i], "parallel.recompute=false", pipeline, "batch.micro=4", "batch.global=32",
                        "measure.verify=false");

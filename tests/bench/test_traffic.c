@@ -153,6 +153,25 @@ static void a_batch_that_nothing_divides_is_whole_at_every_boundary(void **state
     traffic_close(&t);
 }
 
+/* Published: k values, their places drawn again by the receiver; rank r: r (rows + columns) floats, here of 64 x 32. */
+static void a_boundary_carries_codes_of_its_messages(void **state)
+{
+    (void)state;
+    const struct {
+        const char *codes;
+        double message_B; /* of 4 samples of 16 x 32 floats */
+    } rows[] = { { "parallel.activation_compressor={\"name\":\"randk\",\"ratio\":0.25}", 4 * 16 * 32 },
+                 { "parallel.activation_compressor={\"name\":\"powersgd\",\"rank\":4,\"warm_start\":false}", 4 * 4 * (64 + 32) } };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct traffic t = TRAFFIC(8, GPT, "parallel.pipeline=4", rows[i].codes);
+        assert_bytes(all_B(&t, PURPOSE_ACTIVATION), 3 * 16 * rows[i].message_B);
+        assert_bytes(all_B(&t, PURPOSE_ACTIVATION_GRADIENT), 3 * 16 * rows[i].message_B);
+        assert_bytes(*traffic_at(&t, PURPOSE_ACTIVATION, 1, 2), 8 * rows[i].message_B);
+        assert_bytes(all_B(&t, PURPOSE_STAMP), 2 * 3 * 16 * 8);
+        traffic_close(&t);
+    }
+}
+
 static void tied_copies_are_on_the_first_and_the_last_stage(void **state)
 {
     (void)state;
@@ -232,6 +251,7 @@ int main(void)
         cmocka_unit_test(zero_sends_what_its_paper_says),
         cmocka_unit_test(a_boundary_carries_every_sample_once_each_way),
         cmocka_unit_test(a_batch_that_nothing_divides_is_whole_at_every_boundary),
+        cmocka_unit_test(a_boundary_carries_codes_of_its_messages),
         cmocka_unit_test(tied_copies_are_on_the_first_and_the_last_stage),
         cmocka_unit_test(tensor_ranks_send_megatrons_volume),
         cmocka_unit_test(tensor_ranks_belong_on_one_host),
