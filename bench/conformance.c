@@ -244,8 +244,8 @@ static void check_unbiased(const struct subject *s, const struct moments *m)
 {
     const struct coding c = subject_coding(s, 0, 0);
     const double omega = s->kind->omega ? s->kind->omega(&c, s->x[0]) : NAN;
-    const double bias = m->bias <= ROUNDING ? 0 : m->bias / sqrt(omega / s->draws);
-    const double along = fabs(sample_mean(&m->along)), along_z = along <= ROUNDING ? 0 : along / sample_error(&m->along);
+    const double bias = m->bias <= BIAS_UNSEEN ? 0 : m->bias / sqrt(omega / s->draws);
+    const double along = fabs(sample_mean(&m->along)), along_z = along <= BIAS_UNSEEN ? 0 : along / sample_error(&m->along);
     judge(s, CHECK_BIAS, bias, NAN, of_allowed(bias, Z_ALLOWED));
     judge(s, CHECK_BIAS_ALONG, along_z, NAN, of_allowed(along_z, Z_ALLOWED));
     check_omega(s, m, omega);
@@ -256,7 +256,7 @@ static void check_contractive(const struct subject *s, const struct moments *m)
     const struct coding c = subject_coding(s, 0, 0);
     const double delta = s->kind->delta ? s->kind->delta(&c, s->x[0]) : NAN, left = sample_mean(&m->error2);
     const double slack = Z_ALLOWED * sample_error(&m->error2) + ROUNDING;
-    judge(s, CHECK_DELTA, 1 - left, delta, delta > 0 ? of_allowed(left, 1 - delta + slack) : INFINITY);
+    judge(s, CHECK_DELTA, 1 - left, delta, of_allowed(left, 1 - delta + slack));
 }
 
 /* A Gaussian vector cannot be told with an error of D |x|^2 in fewer than 1/2 log2(1 / D) bits per float. The error of an unbiased
@@ -301,8 +301,11 @@ static void check_case(struct subject *s, size_t kind)
         check_unbiased(s, &m);
     if (s->traits & COMPRESSOR_CONTRACTIVE)
         check_contractive(s, &m);
-    if (inputs[kind].fill == gaussian)
+    if (inputs[kind].fill == gaussian) {
         check_bits(s, &m);
+        if (s->state_B > 0)
+            check_state(s);
+    }
     if (s->traits & COMPRESSOR_LOSSLESS)
         judge(s, CHECK_LOSSLESS, m.wrong_floats, NAN, of_allowed(m.wrong_floats, 0));
     judge(s, CHECK_BYTES, m.wrong_sizes, NAN, of_allowed(m.wrong_sizes, 0));

@@ -40,16 +40,20 @@ void sample_add(struct sample *s, double v);
 double sample_mean(const struct sample *s);
 double sample_error(const struct sample *s);
 
-/* Standard errors that are allowed; rounding of single precision, relative to a norm, that is no bias. */
+/* Standard errors that are allowed; relative to a norm: what single precision rounds, and a bias that may come of events rarer than
+ * the draws. */
 #define Z_ALLOWED 4.
-#define ROUNDING  1e-6
+#define ROUNDING 1e-5
+#define BIAS_UNSEEN 1e-4
 
 /* deviation / allowed; 0 where the deviation is none, INFINITY where it is no number or nothing is allowed. */
 double of_allowed(double deviation, double allowed);
 /* Keeps the result if it is nearer to failing than those before. */
 void judge(const struct subject *s, enum conformance_check check, double measured, double stated, double of_allowed_ratio);
 
-/* conformance_rules.c: what an exchange relies on. */
+/* conformance_rules.c: what an exchange relies on; and of vectors that differ from step to step, that a state goes on from where it
+ * was saved, and does not where it was not. */
 void check_rules(const struct subject *s);
+void check_state(const struct subject *s);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bench/blas_kernel.h"
+#include "bench/conformance.h"
 #include "bench/explain.h"
 #include "bench/interrupt.h"
 #include "bench/options.h"
@@ -18,7 +19,7 @@
 #include "kernels/matmul.h"
 
 struct options {
-    const char *config, *out, *schema, *validate;
+    const char *config, *out, *schema, *validate, *conformance;
     bool explain, keys, quiet, audit, version, help;
     struct option_values sets;
 };
@@ -37,6 +38,9 @@ static const struct program_option table[] = {
     { "--keys", NULL, "list every config key", .offset = offsetof(struct options, keys) },
     { "--schema", "config|result", "print the JSON Schema of configs or results", .offset = offsetof(struct options, schema) },
     { "--validate", "FILE", "say whether FILE is a valid config or result", .offset = offsetof(struct options, validate) },
+    { "--conformance", "NAME|all",
+      "check by experiment what a compressor, a chain (\"topk+qsgd\") or all claim; options by --set, JSON to --out",
+      .offset = offsetof(struct options, conformance) },
     { "--quiet", NULL, "no progress line and no summary", .offset = offsetof(struct options, quiet) },
     { "--version", NULL, "print the version", .offset = offsetof(struct options, version) },
     { "--help", NULL, "print this", .offset = offsetof(struct options, help) },
@@ -66,7 +70,7 @@ static status print_schema(const char *which)
 /* What needs no experiment; *done says whether it was that. Only the first rank prints. */
 static status answer(const struct options *o, bool prints, bool *done)
 {
-    *done = o->help || o->version || o->keys || o->schema || o->validate;
+    *done = o->help || o->version || o->keys || o->schema || o->validate || o->conformance;
     if (!prints)
         return STATUS_OK;
     if (o->help)
@@ -80,6 +84,9 @@ static status answer(const struct options *o, bool prints, bool *done)
     else if (o->validate) {
         TRY(result_validate_file(o->validate));
         printf("%s: valid\n", o->validate);
+    } else if (o->conformance) {
+        matmul_single_thread();
+        return conformance_run(o->conformance, &o->sets, o->out, stdout);
     }
     return STATUS_OK;
 }

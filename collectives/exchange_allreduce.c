@@ -84,10 +84,21 @@ static void encode(struct compressed *x)
     encode_part(x, 0);
 }
 
-/* The sums before the last are the same on every rank, so what its own last part decodes to with them is what this rank adds. */
+/* Of the parts that have numbers in this step. The sums before it are the same on every rank, so what its own last part decodes to
+ * with them is what this rank adds. */
+static int last_part(const struct compressed *x)
+{
+    const struct linear *l = x->terms.kind->linear;
+    const struct coding c = compressed_coding(x, x->rank);
+    int last = l->parts - 1;
+    while (last > 0 && l->part_elements(&c, last) == 0)
+        last--;
+    return last;
+}
+
 static void residual(struct compressed *x)
 {
-    if (x->terms.kind->linear->parts == 1)
+    if (last_part(x) == 0)
         whole_residual(x);
 }
 
@@ -96,10 +107,11 @@ static void finish(struct compressed *x)
     const struct linear *l = x->terms.kind->linear;
     const struct coding c = compressed_coding(x, x->rank);
     struct parts *parts = x->own;
-    for (int i = 1; i < l->parts; i++) {
+    const int last = last_part(x);
+    for (int i = 1; i <= last; i++) {
         const double start_s = engine_now_s(x->engine);
         encode_part(x, i);
-        if (x->terms.feedback && i == l->parts - 1)
+        if (x->terms.feedback && i == last)
             whole_residual(x);
         x->work_s += engine_now_s(x->engine) - start_s;
         engine_start(x->engine, parts->op[i]);

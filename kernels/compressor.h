@@ -49,8 +49,8 @@ enum element { ELEMENT_FLOAT, ELEMENT_HALF, ELEMENT_BFLOAT }; /* of a LINEAR cod
 size_t element_bytes(enum element e);
 
 /* LINEAR members. The code is summed in one part or in several, one after the other, because the next follows from the sum of those
- * before (PowerSGD). The parts lie one after the other in the code, which is of whole elements. encode does all parts for one
- * worker, as if it were alone. */
+ * before (PowerSGD). The parts lie one after the other in the code, which is of whole elements; the last may be empty. encode does
+ * all parts for one worker, as if it were alone. */
 struct linear {
     enum element element;
     int parts;
