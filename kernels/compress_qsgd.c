@@ -20,64 +20,38 @@
 #include "kernels/bits.h"
 #include "kernels/quantise.h"
 
-struct options {
-    int64_t levels, bucket, scale_bits;
-    const char *norm, *coding, *packing, *rounding;
-};
-
-static const char *const norms[] = { "l2", "max", NULL };
 static const char *const codings[] = { "fixed", "elias", NULL };
-static const char *const packings[] = { "bits", "bytes", NULL };
 static const char *const roundings[] = { "stochastic", "nearest", NULL };
 
 static const struct key keys[] = {
-    { "levels", KEY_INT, offsetof(struct options, levels), "16", 1, 32767, .help = "Steps between 0 and the norm." },
-    { "bucket", KEY_INT, offsetof(struct options, bucket), "512", 1, 1 << 30, .word = "all", .unit = "floats",
-      .help = "Floats that share a norm." },
-    { "norm", KEY_CHOICE, offsetof(struct options, norm), "\"l2\"", .choices = norms, .help = "Length, or largest magnitude." },
-    { "scale_bits", KEY_INT, offsetof(struct options, scale_bits), "32", 16, 32, .unit = "bits",
+    { "levels", KEY_INT, offsetof(struct quantise_options, levels), "16", 1, 32767, .help = "Steps between 0 and the norm." },
+    QUANTISE_BUCKET_KEY("512"),
+    QUANTISE_NORM_KEY,
+    { "scale_bits", KEY_INT, offsetof(struct quantise_options, scale_bits), "32", 16, 32, .unit = "bits",
       .help = "Of a norm on the wire: 32 (float) or 16 (bfloat16, rounded up)." },
-    { "rounding", KEY_CHOICE, offsetof(struct options, rounding), "\"stochastic\"", .choices = roundings,
+    { "rounding", KEY_CHOICE, offsetof(struct quantise_options, rounding), "\"stochastic\"", .choices = roundings,
       .help = "\"stochastic\" has no bias." },
-    { "coding", KEY_CHOICE, offsetof(struct options, coding), "\"fixed\"", .choices = codings,
+    { "coding", KEY_CHOICE, offsetof(struct quantise_options, coding), "\"fixed\"", .choices = codings,
       .help = "As many bits for every float, or Elias's, which are fewer the more floats are near 0." },
-    { "packing", KEY_CHOICE, offsetof(struct options, packing), "\"bits\"", .choices = packings,
-      .help = "\"bytes\": a byte a float, as other frameworks send it." },
+    QUANTISE_PACKING_KEY,
     { 0 },
 };
 
 enum which { FIXED, DENSE, SPARSE };
 
-static bool is_elias(const struct options *o)
+static bool is_elias(const struct quantise_options *o)
 {
     return strcmp(o->coding, "elias") == 0;
 }
 
-static bool in_bytes(const struct options *o)
-{
-    return strcmp(o->packing, "bytes") == 0;
-}
-
-static struct quantiser quantiser_of(const struct options *o)
-{
-    return (struct quantiser){
-        .levels = (int)o->levels,
-        .bucket = o->bucket ? (size_t)o->bucket : SIZE_MAX,
-        .norm = strcmp(o->norm, "max") == 0 ? QUANTISE_MAX : QUANTISE_L2,
-        .nearest = strcmp(o->rounding, "nearest") == 0,
-        .scale_bits = (int)o->scale_bits,
-        .width = in_bytes(o) ? 8 : quantise_width((int)o->levels),
-    };
-}
-
 static const char *refuses(const struct coding *c)
 {
-    const struct options *o = c->options;
+    const struct quantise_options *o = c->options;
     if (o->scale_bits != 16 && o->scale_bits != 32)
         return "scale_bits is neither 16 nor 32";
-    if (in_bytes(o) && o->levels > 127)
+    if (quantise_in_bytes(o) && o->levels > 127)
         return "packing = \"bytes\" has no room for so many levels (fits: levels <= 127, or packing = \"bits\")";
-    if (in_bytes(o) && is_elias(o))
+    if (quantise_in_bytes(o) && is_elias(o))
         return "packing = \"bytes\" and coding = \"elias\" exclude each other (fits: one of them)";
     if (is_elias(o) && c->n >= UINT32_MAX)
         return "coding = \"elias\" counts fewer than 4294967295 floats (fits: coding = \"fixed\", or a smaller bucket)";
@@ -86,28 +60,22 @@ static const char *refuses(const struct coding *c)
 
 static unsigned more_traits(const void *options)
 {
-    const struct options *o = options;
-    const struct quantiser q = quantiser_of(o);
+    const struct quantise_options *o = options;
+    const struct quantiser q = quantiser_of(o, false);
     const unsigned claim = !q.nearest ? COMPRESSOR_UNBIASED : q.norm == QUANTISE_MAX ? COMPRESSOR_CONTRACTIVE : 0;
     return claim | (is_elias(o) ? 0 : COMPRESSOR_FIXED_SIZE);
 }
 
 static size_t code_bytes(const struct coding *c)
 {
-    const struct quantiser q = quantiser_of(c->options);
+    const struct quantiser q = quantiser_of(c->options, false);
     return (is_elias(c->options) && c->n > 0) + quantise_scales_bytes(&q, c->n) + bits_bytes(c->n, q.width);
-}
-
-static size_t scratch_bytes(const struct coding *c)
-{
-    const struct quantiser q = quantiser_of(c->options);
-    return quantise_scratch_bytes(&q, c->n);
 }
 
 static size_t encode(const struct coding *c, void *state, const float *x, unsigned char *code, void *scratch)
 {
     (void)state;
-    const struct quantiser q = quantiser_of(c->options);
+    const struct quantiser q = quantiser_of(c->options, false);
     quantise_encode(&q, c, x, code + is_elias(c->options), scratch);
     return 0;
 }
@@ -181,7 +149,7 @@ static size_t pack_elias(const struct quantiser *q, size_t n, unsigned char *cod
 
 static size_t pack(const struct coding *c, unsigned char *code, void *scratch)
 {
-    const struct quantiser q = quantiser_of(c->options);
+    const struct quantiser q = quantiser_of(c->options, false);
     const uint16_t *symbols = quantise_symbols(&q, c->n, scratch);
     if (c->n == 0)
         return 0;
@@ -237,7 +205,7 @@ static void decode_stream(const struct quantiser *q, const struct coding *c, enu
 
 static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
 {
-    const struct quantiser q = quantiser_of(c->options);
+    const struct quantiser q = quantiser_of(c->options, false);
     const size_t start = is_elias(c->options) + quantise_scales_bytes(&q, c->n);
     if (c->n == 0 || bytes < start)
         return;
@@ -253,7 +221,7 @@ static void decode(const struct coding *c, const unsigned char *code, size_t byt
 static double logical_bits(const struct coding *c, const unsigned char *code, size_t bytes)
 {
     (void)code;
-    const struct quantiser q = quantiser_of(c->options);
+    const struct quantiser q = quantiser_of(c->options, false);
     const size_t fixed = 8 * quantise_scales_bytes(&q, c->n) + c->n * (size_t)quantise_width(q.levels);
     return (double)(is_elias(c->options) ? 8 * bytes : fixed);
 }
@@ -261,66 +229,35 @@ static double logical_bits(const struct coding *c, const unsigned char *code, si
 static double omega(const struct coding *c, const float *x)
 {
     (void)x;
-    const struct quantiser q = quantiser_of(c->options);
+    const struct quantiser q = quantiser_of(c->options, false);
     return q.nearest ? INFINITY : quantise_omega(&q, c->n);
 }
 
 static double delta(const struct coding *c, const float *x)
 {
     (void)x;
-    const struct quantiser q = quantiser_of(c->options);
+    const struct quantiser q = quantiser_of(c->options, false);
     if (!q.nearest || q.norm != QUANTISE_MAX)
         return 0;
     const double B = (double)(c->n < q.bucket ? c->n : q.bucket), e = (q.scale_bits == 16 ? 1 + 0x1p-7 : 1) / (2.0 * q.levels);
     return fmax((1 - e * e) / B, 1 - B * e * e);
 }
 
-static int most(const void *options)
-{
-    return quantiser_of(options).levels;
-}
-
-static size_t scales(const struct coding *c)
-{
-    const struct quantiser q = quantiser_of(c->options);
-    return quantise_scales(&q, c->n);
-}
-
-static void measure(const struct coding *c, const float *x, float *norms_of_buckets)
-{
-    const struct quantiser q = quantiser_of(c->options);
-    quantise_measure(&q, c->n, x, norms_of_buckets);
-}
-
-static void quantise(const struct coding *c, const float *x, const float *norms_of_buckets, int32_t *symbols)
-{
-    const struct quantiser q = quantiser_of(c->options);
-    quantise_round(&q, c, x, norms_of_buckets, symbols);
-}
-
-static void add(const struct coding *c, const int32_t *symbols, const float *norms_of_buckets, float *y)
-{
-    const struct quantiser q = quantiser_of(c->options);
-    quantise_add(&q, c->n, symbols, norms_of_buckets, y);
-}
-
-static const struct levels levels = { .most = most, .scales = scales, .measure = measure, .quantise = quantise, .add = add };
-
 const struct compressor compress_qsgd = {
     .member = { .name = "qsgd",
                 .help = "Rounds to evenly spaced levels of a bucket's norm.",
                 .source = "Alistarh et al., NeurIPS 2017",
                 .keys = keys,
-                .options_bytes = sizeof(struct options) },
+                .options_bytes = sizeof(struct quantise_options) },
     .more_traits = more_traits,
     .refuses = refuses,
     .code_bytes = code_bytes,
-    .scratch_bytes = scratch_bytes,
+    .scratch_bytes = quantise_scratch,
     .encode = encode,
     .pack = pack,
     .decode = decode,
     .logical_bits = logical_bits,
     .omega = omega,
     .delta = delta,
-    .levels = &levels,
+    .levels = &quantise_levels,
 };

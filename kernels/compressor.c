@@ -4,18 +4,16 @@
 
 #include <string.h>
 
-const struct compressor *const compressors[] = { &compress_none,
-                                                 &compress_topk,
-                                                 &compress_randk,
-                                                 &compress_permk,
-                                                 &compress_threshold,
-                                                 &compress_dgc,
-                                                 &compress_gaussiank,
-                                                 &compress_sidco,
-                                                 &compress_qsgd,
-                                                 &compress_powersgd,
-                                                 &compress_atomo,
-                                                 NULL };
+const struct compressor *const compressors[] = { &compress_none,      &compress_fp16,
+                                                 &compress_bf16,      &compress_topk,
+                                                 &compress_randk,     &compress_permk,
+                                                 &compress_threshold, &compress_dgc,
+                                                 &compress_gaussiank, &compress_sidco,
+                                                 &compress_qsgd,      &compress_terngrad,
+                                                 &compress_natural,   &compress_natural_dithering,
+                                                 &compress_sign,      &compress_ef_sign,
+                                                 &compress_onebit,    &compress_powersgd,
+                                                 &compress_atomo,     NULL };
 
 const struct compressor *compressor_find(const char *name)
 {

@@ -9,4 +9,7 @@ float norm_largest(const float *x, size_t n);     /* max |x_i|; 0 of nothing */
 double norm_magnitudes(const float *x, size_t n); /* sum |x_i| */
 double norm_squares(const float *x, size_t n);    /* sum x_i^2 */
 
+/* The sums of x_i >= 0 (and of NaN) and of x_i < 0; returns how many are < 0. */
+size_t norm_sides(const float *x, size_t n, double *positive, double *negative);
+
 #endif

@@ -13,6 +13,34 @@ enum { CHUNK = 512 };
 typedef uint32_t vec_bits __attribute__((vector_size(64)));
 typedef uint16_t vec_symbols __attribute__((vector_size(2 * LANES)));
 
+const char *const quantise_norms[] = { "l2", "max", NULL };
+const char *const quantise_packings[] = { "bits", "bytes", NULL };
+
+static bool is(const char *value, const char *word)
+{
+    return value && strcmp(value, word) == 0;
+}
+
+bool quantise_in_bytes(const struct quantise_options *o)
+{
+    return is(o->packing, "bytes");
+}
+
+struct quantiser quantiser_of(const struct quantise_options *o, bool powers)
+{
+    const int levels = o->levels ? (int)o->levels : 1;
+    return (struct quantiser){
+        .levels = levels,
+        .bucket = o->bucket ? (size_t)o->bucket : SIZE_MAX,
+        .norm = is(o->norm, "l2") ? QUANTISE_L2 : QUANTISE_MAX,
+        .clip = o->clip,
+        .powers = powers,
+        .nearest = is(o->rounding, "nearest"),
+        .scale_bits = o->scale_bits ? (int)o->scale_bits : 32,
+        .width = quantise_in_bytes(o) ? 8 : quantise_width(levels),
+    };
+}
+
 int quantise_width(int levels)
 {
     return bits_width(2 * (uint32_t)levels + 1);
@@ -26,11 +54,6 @@ size_t quantise_scales(const struct quantiser *q, size_t n)
 size_t quantise_scales_bytes(const struct quantiser *q, size_t n)
 {
     return quantise_scales(q, n) * (size_t)q->scale_bits / 8;
-}
-
-size_t quantise_scratch_bytes(const struct quantiser *q, size_t n)
-{
-    return quantise_scales(q, n) * sizeof(float) + (n + LANES) * sizeof(uint16_t);
 }
 
 uint16_t *quantise_symbols(const struct quantiser *q, size_t n, void *scratch)
@@ -66,7 +89,7 @@ static float measure(const struct quantiser *q, const float *x, size_t n)
     return scale < (q->powers ? 1 : (float)q->levels) * FLT_MIN ? 0 : scale;
 }
 
-void quantise_measure(const struct quantiser *q, size_t n, const float *x, float *scales)
+static void measure_all(const struct quantiser *q, size_t n, const float *x, float *scales)
 {
     for (size_t i = 0, m; i < n; i += m) {
         m = piece(q, i, n);
@@ -144,22 +167,11 @@ static void round_chunk(const struct quantiser *q, const struct coding *c, const
     }
 }
 
-void quantise_round(const struct quantiser *q, const struct coding *c, const float *x, const float *scales, int32_t *symbols)
-{
-    for (size_t first = 0; first < c->n; first += CHUNK) {
-        const size_t m = c->n - first < CHUNK ? c->n - first : CHUNK;
-        uint16_t some[CHUNK + LANES];
-        round_chunk(q, c, x, scales, first, m, some);
-        for (size_t i = 0; i < m; i++)
-            symbols[first + i] = some[i] - q->levels;
-    }
-}
-
 void quantise_encode(const struct quantiser *q, const struct coding *c, const float *x, unsigned char *code, void *scratch)
 {
     float *const scales = scratch;
     uint16_t *const symbols = quantise_symbols(q, c->n, scratch);
-    quantise_measure(q, c->n, x, scales);
+    measure_all(q, c->n, x, scales);
     const size_t count = quantise_scales(q, c->n), bytes = (size_t)q->scale_bits / 8;
     for (size_t b = 0; b < count; b++)
         memcpy(code + b * bytes, (const unsigned char *)(scales + b) + sizeof *scales - bytes, bytes);
@@ -219,16 +231,6 @@ void quantise_decode(const struct quantiser *q, size_t n, const unsigned char *s
     }
 }
 
-void quantise_add(const struct quantiser *q, size_t n, const int32_t *symbols, const float *scales, float *y)
-{
-    for (size_t i = 0, m; i < n; i += m) {
-        m = piece(q, i, n);
-        const float scale = unit(q, *scales++);
-        for (size_t j = i; j < i + m; j++)
-            y[j] += scale * (float)symbols[j];
-    }
-}
-
 double quantise_omega(const struct quantiser *q, size_t n)
 {
     const double B = (double)(n < q->bucket ? n : q->bucket), rounded_up = q->scale_bits == 16 ? 1 + 0x1p-7 : 1;
@@ -236,3 +238,55 @@ double quantise_omega(const struct quantiser *q, size_t n)
     const double length = q->norm == QUANTISE_MAX ? (1 + sqrt(B)) / 2 : sqrt(B);
     return (q->powers ? 0.125 : 0) + apart * fmin(length, B * apart / 4);
 }
+
+/* From here on: what members with evenly spaced levels use as it is. Scratch does not depend on the spacing. */
+
+size_t quantise_scratch(const struct coding *c)
+{
+    const struct quantiser q = quantiser_of(c->options, false);
+    return quantise_scales(&q, c->n) * sizeof(float) + (c->n + LANES) * sizeof(uint16_t);
+}
+
+static int most(const void *options)
+{
+    return quantiser_of(options, false).levels;
+}
+
+static size_t scales_count(const struct coding *c)
+{
+    const struct quantiser q = quantiser_of(c->options, false);
+    return quantise_scales(&q, c->n);
+}
+
+static void measure_scales(const struct coding *c, const float *x, float *scales)
+{
+    const struct quantiser q = quantiser_of(c->options, false);
+    measure_all(&q, c->n, x, scales);
+}
+
+static void quantise(const struct coding *c, const float *x, const float *scales, int32_t *symbols)
+{
+    const struct quantiser q = quantiser_of(c->options, false);
+    for (size_t first = 0; first < c->n; first += CHUNK) {
+        const size_t m = c->n - first < CHUNK ? c->n - first : CHUNK;
+        uint16_t some[CHUNK + LANES];
+        round_chunk(&q, c, x, scales, first, m, some);
+        for (size_t i = 0; i < m; i++)
+            symbols[first + i] = some[i] - q.levels;
+    }
+}
+
+static void add(const struct coding *c, const int32_t *symbols, const float *scales, float *y)
+{
+    const struct quantiser q = quantiser_of(c->options, false);
+    for (size_t i = 0, m; i < c->n; i += m) {
+        m = piece(&q, i, c->n);
+        const float scale = unit(&q, *scales++);
+        for (size_t j = i; j < i + m; j++)
+            y[j] += scale * (float)symbols[j];
+    }
+}
+
+const struct levels quantise_levels = {
+    .most = most, .scales = scales_count, .measure = measure_scales, .quantise = quantise, .add = add
+};

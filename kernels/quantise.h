@@ -39,14 +39,8 @@ size_t quantise_scales(const struct quantiser *q, size_t n); /* buckets */
 size_t quantise_scales_bytes(const struct quantiser *q, size_t n);
 int quantise_width(int levels); /* ceil(log2(2 s + 1)) bits */
 
-/* Of encode: the norms, then the symbols with room for LANES more. */
-size_t quantise_scratch_bytes(const struct quantiser *q, size_t n);
+/* Where encode leaves the symbols. */
 uint16_t *quantise_symbols(const struct quantiser *q, size_t n, void *scratch);
-
-/* scales[quantise_scales]: what N would be; any larger N will do, too, so that workers may agree on the largest. */
-void quantise_measure(const struct quantiser *q, size_t n, const float *x, float *scales);
-void quantise_round(const struct quantiser *q, const struct coding *c, const float *x, const float *scales, int32_t *symbols);
-void quantise_add(const struct quantiser *q, size_t n, const int32_t *symbols, const float *scales, float *y);
 
 /* The code's norms to `code`; the symbols to the scratch. */
 void quantise_encode(const struct quantiser *q, const struct coding *c, const float *x, unsigned char *code, void *scratch);
@@ -59,5 +53,34 @@ void quantise_decode(const struct quantiser *q, size_t n, const unsigned char *s
                      const unsigned char *code, size_t bytes, float factor, float *y);
 
 double quantise_omega(const struct quantiser *q, size_t n); /* of every x; see above */
+
+/* The options of all members, each of which has rows for some. The others stay 0: one level, the largest as the norm, 32 bits. */
+struct quantise_options {
+    int64_t levels, bucket, scale_bits;
+    double clip;
+    const char *norm, *rounding, *coding, *packing;
+};
+
+#define QUANTISE_BUCKET_KEY(fallback)                                                                                              \
+    {                                                                                                                              \
+        "bucket", KEY_INT, offsetof(struct quantise_options, bucket), fallback, 1, 1 << 30, .word = "all", .unit = "floats",       \
+                                                                                            .help = "Floats that share a norm."    \
+    }
+#define QUANTISE_NORM_KEY                                                                                                          \
+    {                                                                                                                              \
+        "norm", KEY_CHOICE, offsetof(struct quantise_options, norm), "\"l2\"", .choices = quantise_norms,                          \
+                                                                               .help = "Length, or largest magnitude."             \
+    }
+#define QUANTISE_PACKING_KEY                                                                                                       \
+    {                                                                                                                              \
+        "packing", KEY_CHOICE, offsetof(struct quantise_options, packing), "\"bits\"",                                             \
+            .choices = quantise_packings, .help = "\"bytes\": a byte a float, as other frameworks send it."                        \
+    }
+extern const char *const quantise_norms[], *const quantise_packings[];
+
+struct quantiser quantiser_of(const struct quantise_options *o, bool powers);
+bool quantise_in_bytes(const struct quantise_options *o);
+size_t quantise_scratch(const struct coding *c); /* a member's scratch_bytes */
+extern const struct levels quantise_levels;      /* of members with evenly spaced levels */
 
 #endif

@@ -1,0 +1,60 @@
+/* Brain float: the upper half of a float, 8 significant bits, the range of a float.
+ *
+ *     code = x[n] in the format, 2 n bytes         sum of codes: by adding the numbers
+ *
+ * Only what rounds above 3.39e38 becomes Inf. See kernels/cast.h.
+ * Source: Kalamkar et al., arXiv 1905.12322, 2019; PyTorch's bf16_compress_hook sends the same.
+ */
+#include <math.h>
+
+#include "kernels/cast.h"
+#include "kernels/half.h"
+
+static size_t encode(const struct coding *c, void *state, const float *x, unsigned char *code, void *scratch)
+{
+    (void)state, (void)scratch;
+    cast_encode(ELEMENT_BFLOAT, c, x, code);
+    return cast_bytes(c);
+}
+
+static void encode_part(const struct coding *c, void *state, const float *x, int part, unsigned char *code, void *scratch)
+{
+    (void)part;
+    encode(c, state, x, code, scratch);
+}
+
+static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
+{
+    (void)bytes, (void)scratch;
+    half_add_scaled(ELEMENT_BFLOAT, code, c->n, factor, y);
+}
+
+static double omega(const struct coding *c, const float *x)
+{
+    return cast_variance(ELEMENT_BFLOAT, c, x);
+}
+
+static double delta(const struct coding *c, const float *x)
+{
+    return fmax(0, 1 - cast_variance(ELEMENT_BFLOAT, c, x));
+}
+
+static const struct linear linear = {
+    .element = ELEMENT_BFLOAT, .parts = 1, .part_elements = cast_elements, .encode_part = encode_part
+};
+
+const struct compressor compress_bf16 = {
+    .member = { .name = "bf16",
+                .help = "Sends floats as bfloat16.",
+                .source = "Kalamkar et al. 2019",
+                .keys = cast_keys,
+                .options_bytes = sizeof(struct cast) },
+    .traits = COMPRESSOR_FIXED_SIZE | COMPRESSOR_LINEAR,
+    .more_traits = cast_traits,
+    .code_bytes = cast_bytes,
+    .encode = encode,
+    .decode = decode,
+    .omega = omega,
+    .delta = delta,
+    .linear = &linear,
+};
