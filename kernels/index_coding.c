@@ -5,7 +5,7 @@
  *     P(float i is in the set) = (k left) / (n left)
  *
  * whose product over all floats is 1 / C(n, k) for every set; the code is a number in the last range (arithmetic coding, 64 bits of
- * range with carry). The range never falls below 2^56, so that a split is wrong by n 2^-56 of itself at most.
+ * range with carry). The range never falls below 2^56, so that a split is wrong by n 2^-54 of itself at most.
  * Source: Cover, "Enumerative source coding", IEEE IT 1973; the range coder after Martin 1979.
  */
 #include <endian.h>
@@ -65,8 +65,7 @@ static void bitmap_read(const unsigned char *code, size_t n, size_t k, uint32_t 
         const uint64_t inside = n - i < 64 ? ((uint64_t)1 << (n - i)) - 1 : UINT64_MAX;
         uint64_t word = 0;
         memcpy(&word, code + i / 8, n - i < 64 ? bitmap_bytes(n - i, k) : sizeof word);
-        for (word = le64toh(word) & inside; word != 0 && count < k; word &= word - 1)
-            index[count++] = (uint32_t)i + (uint32_t)__builtin_ctzll(word);
+        count = append_bits(index, count, k, (uint32_t)i, le64toh(word) & inside);
     }
     for (; count < k; count++)
         index[count] = UINT32_MAX;
@@ -90,13 +89,15 @@ static size_t enumerative_bytes(size_t n, size_t k)
     if (k == 0 || k >= n)
         return 0;
     const double bits = log2_factorial(n) - log2_factorial(k) - log2_factorial(n - k);
-    return (size_t)ceil((bits + 0.01 + (double)k * (double)n * 0x1p-55) / 8);
+    return (size_t)ceil((bits + 0.01 + (double)k * (double)n * 0x1p-53) / 8);
 }
 
-/* Where a range is split: below it lies the part of a float that is in the set. 0 < split < range for 0 < k < n. */
+/* Where a range is split: below it lies the part of a float that is in the set. 0 < split < range for 0 < k < n. The division does
+ * not wait for the range, as range / n_left would, and its product misses that by 2 at most. */
 static uint64_t split_of(uint64_t range, size_t n_left, size_t k_left)
 {
-    return range / n_left * k_left;
+    const uint64_t inverse = UINT64_MAX / n_left;
+    return (uint64_t)((unsigned __int128)range * inverse >> 64) * k_left;
 }
 
 static void carry(unsigned char *last)

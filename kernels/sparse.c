@@ -4,8 +4,8 @@
  * counting digits from the top (radix selection) among them finds the k-th largest exactly. The guess decides the speed only: where
  * fewer than k floats reach it, all n are candidates. So the cost is O(n) for any input.
  *
- * At random: places are drawn with replacement into a map of bits until k different ones are set. By symmetry every set of k is
- * equally likely. Where k > n / 2 the places left out are drawn instead, so that at most n log 2 draws are expected.
+ * At random: every float has a coin that falls with a probability of k / n; then places are drawn, and added or taken away, until
+ * there are k. Where k or n - k is small there are no coins. Since no step prefers a float, every set of k is equally likely.
  * Drawn places are exactly uniform: a word w gives place w n / 2^32, and those w are rejected that would make some places likelier.
  * Source of the latter: Lemire, "Fast random integer generation in an interval", ACM TOMACS 2019.
  */
@@ -16,7 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DIGIT_BITS = 11, BUCKETS = 1 << DIGIT_BITS, SAMPLE_MAX = 16384, SAMPLE_SHARE = 16, DRAWN = 256 };
+#include "kernels/vector.h"
+
+enum { DIGIT_BITS = 11, BUCKETS = 1 << DIGIT_BITS, SAMPLE_MAX = 16384, SAMPLE_SHARE = 16, DRAWN = 256, COINS_SHARE = 32 };
 static const double ratio_default = 0.01;
 
 size_t kept_by_ratio(double ratio, size_t n)
@@ -109,14 +111,55 @@ static uint32_t guess(const float *x, size_t n, size_t k, uint32_t *index)
     return rank > count ? 0 : sample(x, n, count, rank, index);
 }
 
+typedef uint32_t vec_bits __attribute__((vector_size(64)));
+
+VEC_INLINE uint32_t lane_bits(vec_int mask)
+{
+#ifdef __AVX512F__
+    return _mm512_movepi32_mask((__m512i)mask);
+#else
+    uint32_t bits = 0;
+    for (int l = 0; l < LANES; l++)
+        bits |= (uint32_t)(mask[l] & 1) << l;
+    return bits;
+#endif
+}
+
+/* Appends first + i for every set bit i < LANES; may write LANES places, whatever the bits. Returns the new count. */
+VEC_INLINE size_t append(uint32_t *index, size_t count, uint32_t first, uint32_t bits)
+{
+#ifdef __AVX512F__ /* without a branch to mispredict */
+    const __m512i lane = { 0x100000000, 0x300000002, 0x500000004, 0x700000006, 0x900000008, 0xb0000000a, 0xd0000000c, 0xf0000000e };
+    const __m512i all = _mm512_add_epi32(lane, _mm512_set1_epi32((int)first));
+    _mm512_storeu_si512(index + count, _mm512_maskz_compress_epi32((__mmask16)bits, all));
+    return count + (size_t)__builtin_popcount(bits);
+#else
+    for (; bits != 0; bits &= bits - 1)
+        index[count++] = first + (uint32_t)__builtin_ctz(bits);
+    return count;
+#endif
+}
+
+size_t append_bits(uint32_t *index, size_t count, size_t most, uint32_t first, uint64_t bits)
+{
+    if (most - count >= 64)
+        for (int i = 0; i < 64; i += LANES)
+            count = append(index, count, first + (uint32_t)i, bits >> i & 0xffff);
+    else
+        for (; bits != 0 && count < most; bits &= bits - 1)
+            index[count++] = first + (uint32_t)__builtin_ctzll(bits);
+    return count;
+}
+
 /* Indices, ascending, of the floats that reach a magnitude; returns their number. */
 static size_t gather(const float *x, size_t n, uint32_t least, uint32_t *index)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        index[count] = (uint32_t)i; /* overwritten unless counted: no branch to mispredict */
-        count += magnitude(x[i]) >= least;
-    }
+    size_t count = 0, i = 0;
+    for (; n - i >= LANES; i += LANES) /* count <= i: there is room for all lanes */
+        count = append(index, count, (uint32_t)i, lane_bits(((vec_int)vec_load(x + i) & INT32_MAX) >= (int32_t)least));
+    for (; i < n; i++)
+        if (magnitude(x[i]) >= least)
+            index[count++] = (uint32_t)i;
     return count;
 }
 
@@ -156,18 +199,37 @@ float threshold_finite(double estimate)
     return estimate < FLT_MAX ? (float)estimate : FLT_MAX;
 }
 
-/* Sets `count` different bits of n, all sets equally likely. */
-static void draw(const struct random *r, size_t n, size_t count, uint64_t *map)
+/* A coin for each float: sets bits with a probability of limit / 2^32; returns how many. */
+static size_t flip_coins(const struct random *r, size_t n, uint32_t limit, uint64_t *map)
 {
-    for (uint64_t first = 0; count > 0; first += DRAWN) {
+    size_t count = 0;
+    for (size_t first = 0; first < n; first += DRAWN) {
+        vec_bits words[DRAWN / LANES];
+        random_bits(r, first, (uint32_t *)words, DRAWN);
+        for (size_t at = first, i = 0; i < DRAWN / LANES && at < n; at += 64) {
+            uint64_t bits = n - at < 64 ? ((uint64_t)1 << (n - at)) - 1 : UINT64_MAX, fallen = 0;
+            for (int shift = 0; shift < 64; shift += LANES)
+                fallen |= (uint64_t)lane_bits(words[i++] < limit) << shift;
+            map[at / 64] = bits & fallen;
+            count += (size_t)__builtin_popcountll(bits & fallen);
+        }
+    }
+    return count;
+}
+
+/* Draws places from number `first` on, and sets (or clears) each, until `count` more bits are set (or clear). */
+static void draw(const struct random *r, uint64_t first, size_t n, size_t count, bool set, uint64_t *map)
+{
+    const uint64_t flipped = set ? 0 : UINT64_MAX;
+    for (; count > 0; first += DRAWN) {
         uint32_t words[DRAWN];
         const uint32_t least = (uint32_t)(((uint64_t)1 << 32) % n);
         random_bits(r, first, words, DRAWN);
         for (int i = 0; i < DRAWN && count > 0; i++) {
             const uint64_t product = (uint64_t)words[i] * n, place = product >> 32;
-            const uint64_t bit = (uint64_t)((uint32_t)product >= least) << place % 64;
-            count -= (bit & ~map[place / 64]) != 0;
-            map[place / 64] |= bit;
+            uint64_t *word = &map[place / 64], fresh = ~(*word ^ flipped) >> place % 64 & ((uint32_t)product >= least);
+            *word ^= fresh << place % 64;
+            count -= fresh;
         }
     }
 }
@@ -179,13 +241,15 @@ size_t select_random_bytes(size_t n)
 
 void select_random(const struct random *r, size_t n, size_t k, uint32_t *index, void *map)
 {
-    const bool inverted = k > n / 2;
+    const bool few = k < n / COINS_SHARE, most = n - k < n / COINS_SHARE;
     uint64_t *words = map;
-    memset(words, 0, select_random_bytes(n));
-    draw(r, n, inverted ? n - k : k, words);
-    for (size_t i = 0, count = 0; count < k; i++)
-        for (uint64_t word = inverted ? ~words[i] : words[i]; word != 0 && count < k; word &= word - 1)
-            index[count++] = (uint32_t)(64 * i) + (uint32_t)__builtin_ctzll(word);
+    size_t count = few ? 0 : n;
+    memset(words, few ? 0 : 0xff, select_random_bytes(n));
+    if (!few && !most)
+        count = flip_coins(r, n, (uint32_t)(kept_frac(k, n) * UINT32_MAX), words);
+    draw(r, select_random_bytes(n) * 8, n, count < k ? k - count : count - k, count < k, words);
+    for (size_t i = 0, listed = 0; listed < k; i++)
+        listed = append_bits(index, listed, k, (uint32_t)(64 * i), words[i]);
 }
 
 struct entries entries_read(const struct index_coding *coding, const unsigned char *code, size_t n, size_t k, uint32_t *room)

@@ -46,10 +46,13 @@ size_t count_above(const float *x, size_t n, float threshold);
 float threshold_finite(double estimate);
 /* The rank-th largest magnitude, 1 <= rank <= count, of `count` <= n floats at uneven distances. index[count]: scratch. */
 float sampled_magnitude(const float *x, size_t n, size_t count, size_t rank, uint32_t *index);
-/* index[k]: k of n without replacement, each set exactly as likely as any other. O(n / 64 + min(k, n - k)).
+/* index[k]: k of n without replacement, each set exactly as likely as any other. O(n), or O(n / 64 + k) for small k.
  * map: scratch of select_random_bytes(n). */
 size_t select_random_bytes(size_t n);
 void select_random(const struct random *r, size_t n, size_t k, uint32_t *index, void *map);
+/* index[count ..] = first + i for every set bit i, ascending, while there are fewer than `most`; returns the new count. Places up
+ * to index[most - 1] may be overwritten. */
+size_t append_bits(uint32_t *index, size_t count, size_t most, uint32_t first, uint64_t bits);
 
 /* ---- how a code tells which ---- */
 
@@ -61,7 +64,7 @@ struct index_coding {
     void (*read)(const unsigned char *code, size_t n, size_t k, uint32_t *index);
 };
 /* seed: nothing; whoever reads has drawn index[k] itself. list: 4 k bytes. bitmap: ceil(n / 8) bytes, float i is bit i % 8 of byte
- * i / 8. enumerative: log2 C(n, k) bits, 0.01 + k n 2^-55 more for rounding, in whole bytes; O(n), a division each. */
+ * i / 8. enumerative: log2 C(n, k) bits, 0.01 + k n 2^-53 more for rounding, in whole bytes; O(n), a division each. */
 extern const struct index_coding index_seed, index_list, index_bitmap, index_enumerative;
 const struct index_coding *index_coding_find(const char *name); /* NULL: none of these */
 
