@@ -247,7 +247,8 @@ void select_random(const struct random *r, size_t n, size_t k, uint32_t *index, 
     memset(words, few ? 0 : 0xff, select_random_bytes(n));
     if (!few && !most)
         count = flip_coins(r, n, (uint32_t)(kept_frac(k, n) * UINT32_MAX), words);
-    draw(r, select_random_bytes(n) * 8, n, count < k ? k - count : count - k, count < k, words);
+    const uint64_t not_for_coins = (uint64_t)(n + DRAWN - 1) / DRAWN * DRAWN;
+    draw(r, not_for_coins, n, count < k ? k - count : count - k, count < k, words);
     for (size_t i = 0, listed = 0; listed < k; i++)
         listed = append_bits(index, listed, k, (uint32_t)(64 * i), words[i]);
 }

@@ -203,47 +203,57 @@ static void what_cannot_be_chained_is_refused_by_name(void **state)
     }
 }
 
+static void check_bounds(struct part first, struct part second, size_t n, uint32_t seed)
+{
+    struct coding c = coding_of(chain_of(first, second, no_part), n);
+    c.workers = 3;
+    assert_null(compress_chain.refuses(&c));
+    const size_t most = compress_chain.code_bytes(&c), room = compressor_scratch_bytes(&compress_chain, &c);
+    unsigned char *odd = code + 1;
+    memset(odd + most, 0xAB, GUARD);
+    memset(scratch + room, 0xCD, GUARD);
+    compressor_state_begin(&compress_chain, &c, memory);
+    normal(n);
+    size_t bytes = encode(&c, odd);
+    assert_true(bytes <= most);
+    memset(y, 0, (n + GUARD) * sizeof *y);
+    compress_chain.decode(&c, odd, bytes, 1, y, scratch);
+    const size_t count = compress_chain.entries(&c, odd, bytes, list, value, scratch);
+    for (size_t j = 0; j < count; j++) {
+        assert_true(y[list[j]] == value[j]);
+        y[list[j]] = 0;
+    }
+    for (size_t j = 0; j < n + GUARD; j++)
+        assert_true(y[j] == 0);
+    random_bits(&(struct random){ .seed = seed }, 0, (uint32_t *)(void *)alone, 4 * n + 256);
+    if (seed % 3) /* a number of values that can be */
+        memcpy(alone, &(uint32_t){ (uint32_t)n / 4 }, 4);
+    for (bytes = 0; bytes <= most; bytes += 1 + most / 50) {
+        compress_chain.decode(&c, alone, bytes, 1, y, scratch);
+        list[n] = 99;
+        assert_true(compress_chain.entries(&c, alone, bytes, list, value, scratch) <= n && list[n] == 99);
+    }
+    compress_chain.decode(&c, alone, most, 1, y, scratch);
+    for (size_t j = 0; j < GUARD; j++)
+        assert_true(y[n + j] == 0 && odd[most + j] == 0xAB && scratch[room + j] == 0xCD);
+    const unsigned traits = n > 0 ? compressor_traits(&compress_chain, c.options) : 0;
+    assert_true(!(traits & COMPRESSOR_UNBIASED) || compress_chain.omega(&c, x) >= 0);
+    assert_true(!(traits & COMPRESSOR_CONTRACTIVE) || (compress_chain.delta(&c, x) >= 0 && compress_chain.delta(&c, x) <= 1));
+}
+
 static void codes_of_any_bytes_stay_within_and_so_does_scratch(void **state)
 {
     (void)state;
-    const struct part parts[] = {
-        { &compress_topk, "ratio=0.3" },        { &compress_randk, "ratio=0.5" }, { &compress_permk, "" },
-        { &compress_threshold, "threshold=1" }, { &compress_dgc, "ratio=0.2" },   { &compress_none, "" }
+    const struct part first[] = {
+        { &compress_topk, "ratio=0.3" }, { &compress_randk, "ratio=0.5" },       { &compress_randk, "ratio=0.5 scaled=false" },
+        { &compress_permk, "" },         { &compress_threshold, "threshold=1" }, { &compress_dgc, "ratio=0.2" }
     };
     const size_t sizes[] = { 0, 1, 2, 17, 1000 };
-    for (uint32_t i = 0; i < 5 * 4 * COUNT(sizes) * 2; i++) {
-        const struct part none = parts[5], a = parts[i % 5], b = parts[i / 5 % 4];
-        const size_t n = sizes[i / 20 % COUNT(sizes)];
-        struct coding c = coding_of(chain_of(a, b, none), n);
-        c.workers = 3;
-        const size_t most = compress_chain.code_bytes(&c), room = compressor_scratch_bytes(&compress_chain, &c);
-        unsigned char *odd = code + 1;
-        memset(odd + most, 0xAB, GUARD);
-        memset(scratch + room, 0xCD, GUARD);
-        compressor_state_begin(&compress_chain, &c, memory);
-        normal(n);
-        size_t bytes = encode(&c, odd);
-        assert_true(bytes <= most);
-        memset(y, 0, (n + GUARD) * sizeof *y);
-        compress_chain.decode(&c, odd, bytes, 1, y, scratch);
-        const size_t count = compress_chain.entries(&c, odd, bytes, list, value, scratch);
-        for (size_t j = 0; j < count; j++) {
-            assert_true(y[list[j]] == value[j]);
-            y[list[j]] = 0;
-        }
-        for (size_t j = 0; j < n + GUARD; j++)
-            assert_true(y[j] == 0);
-        random_bits(&(struct random){ .seed = i }, 0, (uint32_t *)(void *)alone, 4 * n + 1);
-        if (i % 3) /* a number of values that can be */
-            memcpy(alone, &(uint32_t){ (uint32_t)n / 4 }, 4);
-        for (bytes = 0; bytes <= most; bytes += 1 + most / 50) {
-            compress_chain.decode(&c, alone, bytes, 1, y, scratch);
-            list[n] = 99;
-            assert_true(compress_chain.entries(&c, alone, bytes, list, value, scratch) <= n && list[n] == 99);
-        }
-        for (size_t j = 0; j < GUARD; j++)
-            assert_true(y[n + j] == 0 && odd[most + j] == 0xAB && scratch[room + j] == 0xCD);
-    }
+    for (int k = 0; compressors[k]; k++)
+        for (size_t i = 0; i < COUNT(first) && !compressors[k]->state_bytes; i++)
+            for (size_t s = 0; s < COUNT(sizes); s++)
+                if (!(compressors[k]->traits & COMPRESSOR_MATRIX))
+                    check_bounds(first[i], (struct part){ compressors[k], "" }, sizes[s], (uint32_t)(i + s));
 }
 
 /* CocktailSGD: a shared tenth, the largest fifth of it, told by a bitmap, in 4 bits with a scale of 2 bytes for each 128:

@@ -1,6 +1,8 @@
 /* Compressors: top-k against a sort of the whole vector, on inputs chosen to mislead it. */
 #include "tests/kernels/options.h"
 
+#include <time.h>
+
 enum { MOST = 300000, GUARD = 64 };
 
 static float x[MOST], y[MOST];
@@ -204,6 +206,50 @@ static void topk_ignores_indices_outside_the_vector(void **state)
     assert_true(y[0] == 0 && y[1] == 20 && y[2] == 0 && y[3] == 0 && y[4] == 0);
 }
 
+static void topk_takes_the_shorter_of_list_and_bitmap(void **state)
+{
+    (void)state;
+    const struct {
+        const char *options;
+        size_t bytes; /* of 3200 floats; both are 400 where k = 100 */
+    } rows[] = { { "k=99", 8 * 99 },           { "k=100", 8 * 100 },
+                 { "k=101", 400 + 4 * 101 },   { "k=101 index=list", 8 * 101 },
+                 { "k=3200", 400 + 4 * 3200 }, { "k=99 index=bitmap", 400 + 4 * 99 } };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct coding c = coding_of(options_of(&compress_topk, rows[i].options), 3200);
+        assert_int_equal(compress_topk.code_bytes(&c), rows[i].bytes);
+    }
+}
+
+static double cpu_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Of three tries, the fastest. */
+static double topk_s(void (*input)(size_t), size_t n)
+{
+    const struct coding c = coding_of(listed(0.01), n);
+    double best = 1e9;
+    input(n);
+    for (int i = 0; i < 3; i++) {
+        const double start = cpu_s();
+        compress_topk.encode(&c, NULL, x, code, scratch);
+        best = fmin(best, cpu_s() - start);
+    }
+    return best;
+}
+
+/* Ten times the floats cost ten times as much, give or take what fits into caches; a sort's or a bad pivot's cost would be 100. */
+static void topk_costs_no_more_than_in_proportion_whatever_the_input(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(inputs); i++)
+        assert_true(topk_s(inputs[i], MOST) < 40 * topk_s(inputs[i], MOST / 10));
+}
+
 static void none_sends_every_bit(void **state)
 {
     (void)state;
@@ -237,6 +283,8 @@ int main(void)
         cmocka_unit_test(topk_refuses_what_its_indices_cannot_count),
         cmocka_unit_test(topk_leaves_the_error_when_its_code_is_subtracted),
         cmocka_unit_test(topk_ignores_indices_outside_the_vector),
+        cmocka_unit_test(topk_takes_the_shorter_of_list_and_bitmap),
+        cmocka_unit_test(topk_costs_no_more_than_in_proportion_whatever_the_input),
         cmocka_unit_test(none_sends_every_bit),
         cmocka_unit_test(members_are_found_by_name),
     };
