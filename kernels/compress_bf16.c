@@ -25,8 +25,9 @@ static void encode_part(const struct coding *c, void *state, const float *x, int
 
 static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
 {
-    (void)bytes, (void)scratch;
-    half_add_scaled(ELEMENT_BFLOAT, code, c->n, factor, y);
+    (void)scratch;
+    if (bytes >= cast_bytes(c))
+        half_add_scaled(ELEMENT_BFLOAT, code, c->n, factor, y);
 }
 
 static double omega(const struct coding *c, const float *x)
