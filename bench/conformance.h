@@ -54,7 +54,7 @@ struct conformance_row {
     struct cell cells[CHECKS];
     size_t refused_n; /* the largest size that was refused, and why; 0: none */
     char refused[160];
-    double took_s;
+    double cpu_s;
 };
 
 /* Local. Fills all of *row but its name. Options: the member's own struct. Fails for lack of memory only. */

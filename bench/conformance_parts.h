@@ -42,8 +42,8 @@ double sample_error(const struct sample *s);
 
 /* Standard errors that are allowed; relative to a norm: what single precision rounds, and a bias that may come of events rarer than
  * the draws. */
-#define Z_ALLOWED 4.
-#define ROUNDING 1e-5
+#define Z_ALLOWED   4.
+#define ROUNDING    1e-5
 #define BIAS_UNSEEN 1e-4
 
 /* deviation / allowed; 0 where the deviation is none, INFINITY where it is no number or nothing is allowed. */

@@ -51,7 +51,8 @@ static const struct program_option table[] = {
 
 static void print_help(void)
 {
-    printf("usage: mpirun -np RANKS dmlbench --config FILE [options]\n\n");
+    printf("usage: mpirun -np RANKS dmlbench --config FILE [options]\n"
+           "       dmlbench --conformance NAME|all [--set KEY=VALUE] [--out FILE]\n\n");
     options_print(table);
     printf("\nexit codes: 0 ok, 1 the run failed, 2 bad usage or config, 3 it ran but a check inside it failed\n");
 }
