@@ -187,6 +187,10 @@ static void atomo_decodes_hostile_codes_inside_its_matrix(void **state)
         assert_hostile_code_stays_inside(&compress_atomo, &c, seed, fitting, A + 2);
         assert_hostile_code_stays_inside(&compress_atomo, &c, seed, seed % 7, A + 2);
     }
+    memcpy(code, &(uint32_t){ A + 1 }, 4); /* one more than there are, and the bytes for it */
+    memset(y, 0, c.n * sizeof *y);
+    compress_atomo.decode(&c, code, 4 + 4 * (A + 1) * (A + B + 1), 1, y, scratch);
+    assert_true(square(y, c.n) == 0);
 }
 
 int main(void)

@@ -189,8 +189,11 @@ static void sum_parts(const struct coding *c, unsigned char states[WORKERS][4 * 
     size_t at = 0;
     for (int part = 0; part < 2; part++) {
         const size_t count = compress_powersgd.linear->part_elements(c, part);
-        for (int w = 0; w < WORKERS; w++)
-            compress_powersgd.linear->encode_part(c, states[w], inputs[w], part, codes[w], scratch);
+        for (int w = 0; w < WORKERS; w++) {
+            struct coding own = *c;
+            own.worker = w, own.random.worker = (uint32_t)w;
+            compress_powersgd.linear->encode_part(&own, states[w], inputs[w], part, codes[w], scratch);
+        }
         for (size_t i = 0; i < count; i++, at += sizeof(float)) {
             float sum = 0, one;
             for (int w = 0; w < WORKERS; w++) {
