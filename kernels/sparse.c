@@ -24,8 +24,7 @@ static const double ratio_default = 0.01;
 size_t kept_by_ratio(double ratio, size_t n)
 {
     const double product = ratio * (double)n, nearest = rint(product);
-    const double k = fabs(product - nearest) <= 2 * DBL_EPSILON * product ? nearest : ceil(product);
-    return k < 1 ? n > 0 : (size_t)k;
+    return (size_t)(fabs(product - nearest) <= 2 * DBL_EPSILON * product ? nearest : ceil(product));
 }
 
 size_t kept(const struct share *s, size_t n)

@@ -115,7 +115,10 @@ static void codes_of_random_bytes_stay_within_the_vector(void **state)
             const struct coding c = coding(m, n);
             const bool fixed = compressor_traits(k, c.options) & COMPRESSOR_FIXED_SIZE;
             const size_t bytes = k->code_bytes(&c) / (fixed ? 1 : 1 + round % 5), most = k->most_entries(&c);
-            random_bits(&(struct random){ .seed = round }, 0, (uint32_t *)(void *)code, 4 * MOST);
+            uint32_t *words = (uint32_t *)(void *)code;
+            random_bits(&(struct random){ .seed = round }, 0, words, 4 * MOST);
+            for (size_t i = 0; i < 4 * MOST && round % 2; i++) /* indices some of which can be */
+                words[i] %= (uint32_t)n + 5;
             memset(y, 0, sizeof y);
             k->decode(&c, code, bytes, 1, y, scratch);
             for (size_t i = 0; i < GUARD; i++)
@@ -304,9 +307,11 @@ static void permk_gives_every_float_to_one_worker_and_adds_up_exactly(void **sta
             c.workers = workers[w];
             memset(y, 0, sizeof y);
             for (c.worker = 0; c.worker < c.workers; c.worker++) {
+                memset(code, 0xAB, 4 * most);
                 assert_int_equal(encode(&compress_permk, &c, code), 4 * most);
                 const size_t count = compress_permk.entries(&c, code, 4 * most, list, value, scratch);
                 assert_true(count == most || count + 1 == most);
+                assert_true(count == most || memcmp(code + 4 * count, &(float){ 0 }, 4) == 0);
                 compress_permk.decode(&c, code, 4 * most, 1, y, scratch);
             }
             for (size_t i = 0; i < n; i++)
