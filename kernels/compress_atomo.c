@@ -114,8 +114,8 @@ static uint32_t encode_triplets(const struct coding *c, const float *x, unsigned
     const struct options *o = c->options;
     const struct shape s = shape_of(c);
     const size_t k = (size_t)s.k;
-    float *sigma = (float *)((char *)scratch + svd_scratch_bytes(s.a, s.b)), *p = sigma + k, *chance = p + k, *u = chance + k;
-    float *v = u + c->rows * k;
+    void *behind = (char *)scratch + svd_scratch_bytes(s.a, s.b);
+    float *sigma = behind, *p = sigma + k, *chance = p + k, *u = chance + k, *v = u + c->rows * k;
     uint32_t count = 0;
     if (!svd(x, s.a, s.b, sigma, u, v, scratch))
         return put_no_number(code, &s);

@@ -118,7 +118,8 @@ static size_t scratch_bytes(const struct coding *c)
 static struct room room_of(const struct factors *f, void *scratch)
 {
     double *exact = scratch;
-    float *left = (float *)(exact + exact_count(f));
+    void *behind = exact + exact_count(f);
+    float *left = behind;
     return (struct room){ exact, left, left + f->left_count };
 }
 

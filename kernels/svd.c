@@ -64,9 +64,10 @@ bool svd(const float *m, int rows, int columns, float *sigma, float *u, float *v
 {
     const size_t n = (size_t)rows * (size_t)columns;
     const int k = rows < columns ? rows : columns, count = (int)work_count((size_t)rows, (size_t)columns);
-    char *bytes = scratch;
-    float *copy = scratch, *work = (float *)(bytes + copy_bytes(rows, columns));
-    int *integers = (int *)(bytes + copy_bytes(rows, columns) + work_bytes(rows, columns)), info;
+    void *behind_copy = (char *)scratch + copy_bytes(rows, columns);
+    void *behind_work = (char *)behind_copy + work_bytes(rows, columns);
+    float *copy = scratch, *work = behind_copy;
+    int *integers = behind_work, info;
     if (!all_finite(m, n))
         return false;
     memcpy(copy, m, n * sizeof *m);
