@@ -3,45 +3,12 @@
  * byte formulas where p divides; the parameters that were put in. */
 #include <math.h>
 
-#include "bench/gradient.h"
-#include "bench/pages.h"
 #include "collectives/ordered.h"
-#include "tests/bench/training.h"
+#include "tests/bench/gradients.h"
 
 enum { N = 5003 };
 #define BATCH "batch.global=240", "batch.micro=2"                       /* shared equally by these numbers of ranks */
 #define SMALL BATCH, "exchange.bucket_B=4800", "exchange.segment_B=400" /* 5 buckets, each of some segments on few ranks */
-
-struct bench {
-    struct config config;
-    struct fabric fabric;
-    struct engine *engine;
-    struct gradient *gradient;
-    float *params;
-    struct stopwatch watch;
-};
-
-static void open_bench(struct bench *b, const struct gradient_shape *shape, const char *const *sets)
-{
-    b->config = config_for(MLP REST "}", job.ranks, sets);
-    assert_on_all_ranks(fabric_open(&b->fabric, &fabric_mpi, NULL, job.world) == STATUS_OK);
-    assert_on_all_ranks(engine_open(&b->engine, &b->fabric, PROGRESS_POLL, (size_t)b->config.exchange.segment_B) == STATUS_OK);
-    b->params = pages_open(shape->n);
-    const status s = gradient_open(&b->gradient, b->engine, &b->config, shape, b->params);
-    assert_on_all_ranks(b->params && s == STATUS_OK);
-    stopwatch_start(&b->watch, &b->fabric, PHASE_BACKWARD);
-}
-
-static void close_bench(struct bench *b, size_t n)
-{
-    gradient_close(b->gradient);
-    pages_close(b->params, n);
-    engine_close(b->engine);
-    fabric_close(&b->fabric);
-    config_free(&b->config);
-}
-
-#define OPEN(b, shape, ...) open_bench(b, shape, (const char *const[]){ __VA_ARGS__, NULL })
 
 /* ---- sums -------------------------------------------------------------------------------------------------------------------- */
 
