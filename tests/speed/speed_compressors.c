@@ -17,6 +17,14 @@ static const struct row {
     { "none", "", &gradient },
     { "topk", "", &gradient },
     { "topk", "", &equal },
+    { "topk", "index=enumerative", &gradient },
+    { "randk", "", &gradient },
+    { "randk", "ratio=0.25", &gradient },
+    { "permk", "", &gradient },
+    { "threshold", "threshold=0.005", &gradient },
+    { "dgc", "", &gradient },
+    { "gaussiank", "", &gradient },
+    { "sidco", "", &gradient },
     { "fp16", "", &gradient },
     { "fp16", "rounding=stochastic", &gradient },
     { "bf16", "", &gradient },
@@ -107,6 +115,7 @@ static void measure(const struct row *r)
         .coding = coding_of(options_of(k, r->settings), N),
         .x = *r->x,
     };
+    t.coding.workers = 8; /* permk sends an eighth */
     t.code = room(k->code_bytes(&t.coding));
     t.scratch = room(compressor_scratch_bytes(k, &t.coding));
     t.state = room(compressor_state_bytes(k, &t.coding));

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "kernels/compressor.h"
 #include "kernels/layers.h"
 #include "kernels/matmul.h"
 #include "kernels/optimizer.h"
@@ -15,12 +14,9 @@
 
 enum { B = 8, T = 128, C = 256, H = 8, ROWS = B * T, F = 4 * C, N = ROWS * F, MANY = 4 << 20, SIDE = 1024, BATCH = 64 };
 
-static float *x, *y, *z, *gain, *param, *grad, *state, *probabilities, *scratch, *ones;
-static unsigned char *code;
+static float *x, *y, *z, *gain, *param, *grad, *state, *probabilities, *scratch;
 static int32_t symbols[ROWS];
 static double loss;
-static const double ratio = 0.01;
-static const struct coding many = { .options = &ratio, .n = MANY, .rows = 1, .columns = MANY, .workers = 1 };
 static const struct random numbers = { .seed = 1 };
 
 /* Options as the config makes them, from the defaults of the member's rows; none of its values is text. */
@@ -125,26 +121,6 @@ static void normal(void)
     random_normal(&numbers, 1, 0, y, N);
 }
 
-static void topk(void)
-{
-    compress_topk.encode(&many, NULL, x, code, scratch);
-}
-
-static void topk_equal(void)
-{
-    compress_topk.encode(&many, NULL, ones, code, scratch);
-}
-
-static void topk_add(void)
-{
-    compress_topk.decode(&many, code, compress_topk.code_bytes(&many), 1, y, scratch);
-}
-
-static void none_add(void)
-{
-    compress_none.decode(&many, (const unsigned char *)x, 4 * (size_t)MANY, 1, y, NULL);
-}
-
 static void square(void)
 {
     matmul(false, false, SIDE, SIDE, SIDE, 1, x, SIDE, z, SIDE, 0, y, SIDE);
@@ -207,10 +183,6 @@ static const struct row {
     { "random, uniform", uniform, 4. * N, "GB/s", copy },
     { "random, normal", normal, 4. * N, "GB/s", copy },
     { "memcpy, 4 Mi floats (bytes read)", copy_many, 4. * MANY, "GB/s", copy_many },
-    { "topk 1 %, normal numbers (read)", topk, 4. * MANY, "GB/s", copy_many },
-    { "topk 1 %, decode (gradient)", topk_add, 4. * MANY, "GB/s", copy_many },
-    { "topk 1 %, all equal (read)", topk_equal, 4. * MANY, "GB/s", copy_many },
-    { "none, decode (gradient)", none_add, 4. * MANY, "GB/s", copy_many },
     { "sgemm 1024 x 1024 x 1024", square, 2. * SIDE *SIDE *SIDE, "Gflop/s", square },
     { "linear 1024 x 256 x 1024", linear, 2. * ROWS *C *F, "Gflop/s", square },
     { "linear, input gradient", linear_dx, 2. * ROWS *C *F, "Gflop/s", square },
@@ -256,11 +228,9 @@ int main(void)
 {
     x = floats(MANY, 0), y = floats(MANY, 1), z = floats(MANY, 2), gain = floats(F, 3);
     param = floats(N, 4), grad = floats(N, 5), state = floats(2 * N, 6), probabilities = floats(B * H * T * T, 7);
-    scratch = floats(MANY, 8), ones = floats(MANY, 9), code = (unsigned char *)floats(MANY, 10);
+    scratch = floats(MANY, 8);
     for (int i = 0; i < ROWS; i++)
         symbols[i] = i % C;
-    for (int i = 0; i < MANY; i++)
-        ones[i] = 1;
     matmul_single_thread();
     double reference = 0;
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
