@@ -32,7 +32,7 @@ struct server {
     unsigned char *own;     /* code of the rank itself */
     unsigned char *pushed;  /* on the server: of another */
     unsigned char *reply;   /* code of the sum */
-    unsigned char *scratch; /* of what came to the server */
+    unsigned char *scratch; /* of what came */
 };
 
 static bool replies_code(const struct exchange_terms *t)
@@ -81,16 +81,16 @@ static void lay_out(struct compressed *x)
     const struct exchange_terms *t = &x->terms;
     const bool serves = x->rank == SERVER, coded = replies_code(t), keeps = serves && coded && t->feedback;
     const struct coding push = coding_of(t, x->rank, 0), reply = coding_of_reply(t);
-    const struct parcel_rooms one = parcel_rooms(t, &push, &push), all = parcel_rooms(t, &reply, &reply);
+    const struct parcel_rooms rooms = parcel_rooms(t, &push, &reply);
     const size_t sum_B = serves || !coded ? x->n * sizeof(float) : 0;
     struct server o = { .sum = keeps ? compressed_keep(x, sum_B) : NULL };
     whole_lay_out(x, false);
     if (!keeps)
         o.sum = compressed_take(x, sum_B);
-    o.own = compressed_take(x, one.parcel_B);
-    o.pushed = compressed_take(x, serves ? one.parcel_B : 0);
-    o.reply = compressed_take(x, coded ? all.parcel_B : 0);
-    o.scratch = compressed_take(x, serves ? one.scratch_B + all.scratch_B : 0);
+    o.own = compressed_take(x, parcel_most_B(t, &push));
+    o.pushed = compressed_take(x, serves ? parcel_most_B(t, &push) : 0);
+    o.reply = compressed_take(x, coded ? parcel_most_B(t, &reply) : 0);
+    o.scratch = compressed_take(x, rooms.scratch_B);
     x->own = compressed_take(x, sizeof o);
     if (x->own)
         memcpy(x->own, &o, sizeof o);
@@ -191,7 +191,7 @@ static void decode(struct compressed *x, float *sum)
 {
     const struct parcel reply = reply_of(x);
     if (replies_code(&x->terms))
-        parcel_decode(x, &reply, 1, sum, x->scratch);
+        parcel_decode(x, &reply, 1, sum, ((struct server *)x->own)->scratch);
     else
         add(sum, ((struct server *)x->own)->sum, x->n);
 }

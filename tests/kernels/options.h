@@ -1,5 +1,4 @@
-/* A compressor's options from its own rows: options_of(&compress_topk, "ratio=0.1 index=bitmap"); what is not named has its
- * default. */
+/* A member's options from its own rows: options_of(&compress_topk, "ratio=0.1 index=bitmap"); what is not named has its default. */
 #ifndef DMLBENCH_TESTS_KERNELS_OPTIONS_H
 #define DMLBENCH_TESTS_KERNELS_OPTIONS_H
 
@@ -40,19 +39,20 @@ static inline void option_set(const struct key *key, const char *text, unsigned 
     fail_msg("option %s cannot be %s", key->name, text);
 }
 
-/* Valid for the next OPTIONS_KEPT calls. */
-static inline const void *options_of(const struct compressor *k, const char *text)
+/* Of a member of any family. Valid for the next OPTIONS_KEPT calls. */
+static inline const void *member_options(const struct member *m, const char *text)
 {
     static _Alignas(16) unsigned char kept[OPTIONS_KEPT][OPTIONS_BYTES];
     static int calls;
     unsigned char *options = kept[calls++ % OPTIONS_KEPT];
-    assert_true(k->member.options_bytes <= OPTIONS_BYTES);
+    assert_true(m->options_bytes <= OPTIONS_BYTES);
     memset(options, 0, OPTIONS_BYTES);
-    for (const struct key *key = k->member.keys; key && key->name; key++)
-        option_set(key, key->fallback, options);
+    for (const struct key *key = m->keys; key && key->name; key++)
+        if (key->fallback)
+            option_set(key, key->fallback, options);
     while (*text) {
         const size_t length = strcspn(text, "=");
-        const struct key *key = k->member.keys;
+        const struct key *key = m->keys;
         while (key->name && (strlen(key->name) != length || strncmp(key->name, text, length) != 0))
             key++;
         assert_non_null(key->name);
@@ -61,6 +61,11 @@ static inline const void *options_of(const struct compressor *k, const char *tex
         text += *text == ' ';
     }
     return options;
+}
+
+static inline const void *options_of(const struct compressor *k, const char *text)
+{
+    return member_options(&k->member, text);
 }
 
 static inline struct coding coding_of(const void *options, size_t n)

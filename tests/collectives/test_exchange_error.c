@@ -1,0 +1,131 @@
+/* ranks: 1 2 3 4 8 16, simulated: 64 */
+/* What coding sums anew does to them: errors as derived, and no bias. Oracles: formulas, sums in double precision. */
+#include "tests/collectives/mpi_test.h"
+
+#include "tests/collectives/exchanges.h"
+
+enum { N_MOST = 65536 };
+
+static struct fabric fabric;
+static struct engine *engine;
+static float vector[N_MOST], sum[N_MOST];
+static double true_sum[N_MOST];
+
+static struct compressed *opened(const struct subject *s, size_t n)
+{
+    const struct exchange_terms t = terms_of(s, n, job.ranks, job.rank, false);
+    struct compressed *x = NULL;
+    assert_on_all_ranks(fabric_open(&fabric, &fabric_mpi, NULL, job.world) == STATUS_OK);
+    assert_on_all_ranks(engine_open(&engine, &fabric, PROGRESS_POLL, SUBJECT_SEGMENT_B) == STATUS_OK);
+    assert_on_all_ranks(compressed_open(&x, engine, exchange_find(s->how), &t) == STATUS_OK);
+    return x;
+}
+
+static void closed(struct compressed *x)
+{
+    compressed_close(x);
+    engine_close(engine);
+    fabric_close(&fabric);
+}
+
+/* A step with Gaussian vectors. */
+static void play(struct compressed *x, size_t n, uint32_t step)
+{
+    const struct random r = { .seed = 7, .worker = (uint32_t)job.rank, .step = step };
+    random_normal(&r, 1, 0, vector, n);
+    widen(true_sum, vector, n);
+    MPI_Allreduce(MPI_IN_PLACE, true_sum, (int)n, MPI_DOUBLE, MPI_SUM, job.world);
+    compressed_encode(x, step, vector);
+    compressed_pack(x);
+    compressed_start(x);
+    compressed_wait(x);
+    compressed_decode(x, sum);
+}
+
+/* ---- error --------------------------------------------------------------------------------------------------------------- */
+
+/* |sum - true sum|^2 of a step, 8 bits a float. */
+static double squared_error(const char *how)
+{
+    const struct subject s = { how, "", "qsgd", "levels=127 bucket=512" };
+    struct compressed *x = opened(&s, N_MOST);
+    double all = 0;
+    play(x, N_MOST, 0);
+    for (size_t k = 0; k < N_MOST; k++)
+        all += pow((double)sum[k] - true_sum[k], 2);
+    closed(x);
+    return all;
+}
+
+/* A partial sum of j vectors has j times the square of one: the ring codes sums of 1 .. p where allgather codes p of 1; two-shot
+ * codes p of 1 and one of p. */
+static void requantised_sums_have_the_errors_derived(void **state)
+{
+    (void)state;
+    if (job.ranks == 1)
+        skip_on_all_ranks("one rank codes once");
+    const double once = squared_error("allgather");
+    const double ring = squared_error("ring-requantised") / once, two_shot = squared_error("two-shot") / once;
+    if (job.rank == 0)
+        print_message("# %d ranks: ring-requantised %.3f, two-shot %.3f times allgather's error\n", job.ranks, ring, two_shot);
+    assert_on_all_ranks(fabs(ring / (0.5 * (job.ranks + 1)) - 1) < 0.1);
+    assert_on_all_ranks(fabs(two_shot / 2 - 1) < 0.1);
+}
+
+/* With the largest scale of all there is one rounding a rank, as in an allgather. */
+static void integers_are_added_without_further_error(void **state)
+{
+    (void)state;
+    const double ratio = squared_error("ring-widened") / squared_error("allgather");
+    assert_on_all_ranks(ratio > 0.9 && ratio < 1.25); /* the largest norm of 64 buckets of 512 is 1.1 times the mean one */
+}
+
+/* ---- bias ---------------------------------------------------------------------------------------------------------------- */
+
+/* The sum's share of the true sum, over steps: its mean is 1, but not if a code of codes is made with the same random numbers. */
+static void assert_unbiased(const char *how, const char *how_options, const char *kind, const char *options)
+{
+    enum { STEPS = 150, N = 200 };
+    const struct subject s = { how, how_options, kind, options };
+    struct compressed *x = opened(&s, N);
+    double mean = 0, square = 0;
+    for (uint32_t step = 0; step < STEPS; step++) {
+        double share = 0, whole = 0;
+        play(x, N, step);
+        for (size_t k = 0; k < N; k++) {
+            share += (double)sum[k] * true_sum[k];
+            whole += true_sum[k] * true_sum[k];
+        }
+        mean += share / whole / STEPS;
+        square += pow(share / whole, 2) / STEPS;
+    }
+    closed(x);
+    assert_on_all_ranks(fabs(mean - 1) < 5 * sqrt((square - mean * mean) / STEPS) + 1e-6);
+}
+
+static void sums_of_unbiased_codes_are_unbiased_however_often_they_are_coded(void **state)
+{
+    (void)state;
+    static const char *const masks[] = { "ratio=0.25 shared=true", "ratio=0.25" };
+    if (job.ranks > 16)
+        skip_on_all_ranks("many steps");
+    for (int i = 0; i < 2; i++) {
+        assert_unbiased("two-shot", "", "randk", masks[i]);
+        assert_unbiased("server", "reply=code", "randk", masks[i]);
+        assert_unbiased("hierarchical", "node_ranks=1", "randk", masks[i]);
+        if (job.ranks < 5) /* a float that is drawn p times is 4^p times itself: too rare for a mean */
+            assert_unbiased("ring-requantised", "", "randk", masks[i]);
+    }
+    assert_unbiased("ring-requantised", "", "qsgd", "levels=8");
+    assert_unbiased("ring-widened", "", "qsgd", "levels=1");
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(requantised_sums_have_the_errors_derived),
+        cmocka_unit_test(integers_are_added_without_further_error),
+        cmocka_unit_test(sums_of_unbiased_codes_are_unbiased_however_often_they_are_coded),
+    };
+    RUN_ON_ALL_RANKS(argc, argv, tests);
+}
