@@ -2,9 +2,7 @@
  *
  *     fixed:  norms | ceil(log2(2 s + 1)) bits a float          code_bytes = (4 | 2) ceil(n / B) + ceil(n width / 8)
  *     elias:  1 byte: which | norms | a stream of bits          code_bytes = 1 + the same, at most
- *         which = 0  as fixed
- *         which = 1  dense:  for every float Elias(|q| + 1), and a bit (1: negative) unless q = 0
- *         which = 2  sparse: Elias(1 + how many q are not 0); for each of them Elias(distance to the one before), a bit, Elias(|q|)
+ *         which = 0: as fixed; 1: dense, 2: sparse, as in kernels/elias.h
  *     The shortest of the three is sent, hence the bound.
  *
  * omega, published: min(B / s^2, sqrt(B) / s) for the norm of length; derived and claimed here: see kernels/quantise.h.
@@ -14,10 +12,10 @@
  * code, the third choice, and the norms "max" and in 16 bits, as in CocktailSGD (Wang et al., ICML 2023).
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/bits.h"
+#include "kernels/elias.h"
 #include "kernels/quantise.h"
 
 static const char *const codings[] = { "fixed", "elias", NULL };
@@ -80,71 +78,16 @@ static size_t encode(const struct coding *c, void *state, const float *x, unsign
     return 0;
 }
 
-static void write_dense(struct bit_writer *w, const uint16_t *symbols, size_t n, int levels)
-{
-    for (size_t i = 0; i < n; i++) {
-        const int q = symbols[i] - levels;
-        elias_write(w, (uint32_t)abs(q) + 1);
-        if (q)
-            bits_write(w, q < 0, 1);
-    }
-}
-
-static void write_sparse(struct bit_writer *w, const uint16_t *symbols, size_t n, int levels, uint32_t count)
-{
-    elias_write(w, count + 1);
-    size_t next = 0;
-    for (size_t i = 0; i < n; i++) {
-        const int q = symbols[i] - levels;
-        if (q == 0)
-            continue;
-        elias_write(w, (uint32_t)(i + 1 - next));
-        bits_write(w, q < 0, 1);
-        elias_write(w, (uint32_t)abs(q));
-        next = i + 1;
-    }
-}
-
-struct lengths { /* bits */
-    size_t dense, sparse;
-    uint32_t count; /* of symbols that are not 0 */
-};
-
-static struct lengths measure_codes(const uint16_t *symbols, size_t n, int levels)
-{
-    struct lengths l = { 0 };
-    size_t next = 0;
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t magnitude = (uint32_t)abs(symbols[i] - levels);
-        l.dense += (size_t)elias_length(magnitude + 1) + (magnitude > 0);
-        if (magnitude == 0)
-            continue;
-        l.sparse += (size_t)elias_length((uint32_t)(i + 1 - next)) + 1 + (size_t)elias_length(magnitude);
-        l.count++;
-        next = i + 1;
-    }
-    l.sparse += (size_t)elias_length(l.count + 1);
-    return l;
-}
-
 static size_t pack_elias(const struct quantiser *q, size_t n, unsigned char *code, const uint16_t *symbols)
 {
-    unsigned char *const stream = code + 1 + quantise_scales_bytes(q, n);
-    const size_t fixed = n * (size_t)q->width;
-    const struct lengths l = measure_codes(symbols, n, q->levels);
-    struct bit_writer w = { .code = stream };
-    *code = fixed <= l.dense && fixed <= l.sparse ? FIXED : l.dense <= l.sparse ? DENSE : SPARSE;
-    switch (*code) {
-    case FIXED:
-        bits_pack(symbols, n, q->width, stream);
-        return (size_t)(stream - code) + bits_bytes(n, q->width);
-    case DENSE:
-        write_dense(&w, symbols, n, q->levels);
-        break;
-    default:
-        write_sparse(&w, symbols, n, q->levels, l.count);
-    }
-    return (size_t)(bits_finish(&w) - code);
+    const size_t start = 1 + quantise_scales_bytes(q, n), fixed = n * (size_t)q->width;
+    const struct elias_lengths l = elias_measure(symbols, n, q->levels);
+    const size_t dense = l.bits[ELIAS_DENSE], sparse = l.bits[ELIAS_SPARSE];
+    *code = fixed <= dense && fixed <= sparse ? FIXED : dense <= sparse ? DENSE : SPARSE;
+    if (*code != FIXED)
+        return start + elias_pack(*code == DENSE ? ELIAS_DENSE : ELIAS_SPARSE, symbols, n, q->levels, &l, code + start);
+    bits_pack(symbols, n, q->width, code + start);
+    return start + bits_bytes(n, q->width);
 }
 
 static size_t pack(const struct coding *c, unsigned char *code, void *scratch)
@@ -159,63 +102,27 @@ static size_t pack(const struct coding *c, unsigned char *code, void *scratch)
     return code_bytes(c);
 }
 
-/* A stream that ends early, or has a level or a place that cannot be, says nothing from there on. */
-static void read_dense(struct bit_reader *r, size_t n, int levels, uint16_t *symbols)
-{
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t magnitude = elias_read(r) - 1;
-        if (magnitude > (uint32_t)levels)
-            return;
-        const bool negative = magnitude > 0 && bits_read(r, 1);
-        symbols[i] = (uint16_t)(negative ? (uint32_t)levels - magnitude : (uint32_t)levels + magnitude);
-    }
-}
-
-static void read_sparse(struct bit_reader *r, size_t n, int levels, uint16_t *symbols)
-{
-    size_t next = 0;
-    for (uint32_t left = elias_read(r); left > 1; left--) {
-        const uint32_t step = elias_read(r);
-        const bool negative = bits_read(r, 1);
-        const uint32_t magnitude = elias_read(r);
-        if (step == 0 || step > n - next || magnitude == 0 || magnitude > (uint32_t)levels)
-            return;
-        next += step;
-        symbols[next - 1] = (uint16_t)(negative ? (uint32_t)levels - magnitude : (uint32_t)levels + magnitude);
-    }
-}
-
 static void unpack_read(const unsigned char *code, size_t bytes, size_t first, size_t n, int width, uint16_t *symbols)
 {
     (void)bytes, (void)width;
     memcpy(symbols, code + first * sizeof *symbols, n * sizeof *symbols);
 }
 
-static void decode_stream(const struct quantiser *q, const struct coding *c, enum which which, const unsigned char *scales,
-                          struct bit_reader *r, float factor, float *y, uint16_t *symbols)
-{
-    for (size_t i = 0; i < c->n; i++)
-        symbols[i] = (uint16_t)q->levels;
-    if (which == DENSE)
-        read_dense(r, c->n, q->levels, symbols);
-    else
-        read_sparse(r, c->n, q->levels, symbols);
-    quantise_decode(q, c->n, scales, unpack_read, (const unsigned char *)symbols, c->n * sizeof *symbols, factor, y);
-}
-
 static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
 {
     const struct quantiser q = quantiser_of(c->options, false);
-    const size_t start = is_elias(c->options) + quantise_scales_bytes(&q, c->n);
-    if (c->n == 0 || bytes < start)
+    const size_t n = c->n, start = is_elias(c->options) + quantise_scales_bytes(&q, n);
+    if (n == 0 || bytes < start)
         return;
     const enum which which = is_elias(c->options) ? *code : FIXED;
-    const unsigned char *scales = code + is_elias(c->options), *symbols = code + start;
-    struct bit_reader r = { .code = symbols, .bits = 8 * (bytes - start) };
-    if (which == DENSE || which == SPARSE)
-        decode_stream(&q, c, which, scales, &r, factor, y, quantise_symbols(&q, c->n, scratch));
-    else if (which == FIXED && bytes - start >= bits_bytes(c->n, q.width))
-        quantise_decode(&q, c->n, scales, bits_unpack, symbols, bytes - start, factor, y);
+    const unsigned char *scales = code + is_elias(c->options);
+    if (which == DENSE || which == SPARSE) {
+        uint16_t *const symbols = quantise_symbols(&q, n, scratch);
+        elias_unpack(which == DENSE ? ELIAS_DENSE : ELIAS_SPARSE, code + start, bytes - start, n, q.levels, symbols);
+        quantise_decode(&q, n, scales, unpack_read, (const unsigned char *)symbols, n * sizeof *symbols, factor, y);
+    } else if (which == FIXED && bytes - start >= bits_bytes(n, q.width)) {
+        quantise_decode(&q, n, scales, bits_unpack, code + start, bytes - start, factor, y);
+    }
 }
 
 static double logical_bits(const struct coding *c, const unsigned char *code, size_t bytes)
