@@ -180,7 +180,7 @@ static size_t encode_stage(const struct stage *s, void *state, const float *x, u
     memcpy(code, &k, header);
     memcpy(code + header, own, side);
     const struct stage next = next_stage(s, k);
-    return header + side + encode_stage(&next, NULL, (const float *)(own + side), code + header + side, scratch + room(s));
+    return header + side + encode_stage(&next, NULL, (const void *)(own + side), code + header + side, scratch + room(s));
 }
 
 static size_t encode(const struct coding *c, void *state, const float *x, unsigned char *code, void *scratch)
@@ -220,7 +220,7 @@ static size_t rebuild(const struct stage *s, const unsigned char *code, size_t b
     memcpy(own, code + header, side);
     memset(own + side, 0, part.k * sizeof(float));
     const struct stage next = next_stage(s, part.k);
-    decode_stage(&next, code + part.before, bytes - part.before, 1, (float *)(own + side), scratch + room(s));
+    decode_stage(&next, code + part.before, bytes - part.before, 1, (void *)(own + side), scratch + room(s));
     return side + part.k * sizeof(float);
 }
 

@@ -2,19 +2,23 @@
  *
  *     u = momentum u + g,  v += u;  what is largest of v is sent, and u and v become 0 there
  *
- * So a float that waits gathers momentum as it would if it were sent (momentum correction), and what was sent does not push on with
- * a stale one (masking). g is clipped to a norm of clip / sqrt(workers) first. The optimizer then needs no momentum of its own, and
- * the exchange must not feed errors back. The k = ceil(density n) largest of v are sent, about: the threshold is that of a sample
- * of 1 %, then times 1.3 or 0.7 until 0.7 k to 1.3 k are above, 10 times at most. Where the sample would tell by fewer than 10
- * floats, or if that fails, it is exact. density is `ratio`, after a warm-up of 25 %, 6.25 %, 1.5625 %, ... for warmup_steps each:
- * code_bytes is for the densest of these and 1.3 k. code = index[k] (uint32, ascending), then value[k] (float). Source: Lin, Han,
- * Mao, Wang, Dally, ICLR 2018; the adaptation as in GRACE (Xu et al., ICDCS 2021).
+ * So a float that waits gathers momentum as it would if it were sent (momentum correction), and what was sent does not push on
+ * with a stale one (masking). g is clipped to a norm of clip / sqrt(workers) first. The optimizer then needs no momentum of its
+ * own, and the exchange must not feed errors back.
+ *
+ * About k = ceil(density n) of v are sent: the threshold is that of a sample of 1 %, then times 1.3 or 0.7 until 0.7 k to 1.3 k
+ * are above, 10 times at most. Where the sample would tell by fewer than 10 floats, or if that fails, it is exact. density is
+ * `ratio`, after a warm-up of 25 %, 6.25 %, 1.5625 %, ... for warmup_steps each; code_bytes is for 1.3 k of the densest.
+ *
+ *     code = index[k] (uint32, ascending), then value[k] (float)
+ *
+ * Source: Lin, Han, Mao, Wang, Dally, ICLR 2018; the adaptation as in GRACE (Xu et al., ICDCS 2021).
  */
 #include <math.h>
 #include <string.h>
 
+#include "kernels/norm.h"
 #include "kernels/sparse.h"
-#include "kernels/vector.h"
 
 struct options {
     double ratio, momentum, clip;
@@ -67,12 +71,7 @@ static size_t state_bytes(const struct coding *c)
 static float clip_factor(const struct coding *c, const float *g)
 {
     const struct options *o = c->options;
-    vec_double squares = { 0 };
-    for (size_t i = 0; i < c->n; i += LANES) {
-        const vec_double v = vec_to_double(vec_load_some(g + i, vec_count(c->n, i), 0));
-        squares += v * v;
-    }
-    const double norm = sqrt(vec_double_sum(squares)), limit = o->clip / sqrt(c->workers);
+    const double norm = sqrt(norm_squares(g, c->n)), limit = o->clip / sqrt(c->workers);
     return norm > limit ? (float)(limit / norm) : 1;
 }
 

@@ -11,8 +11,8 @@
  */
 #include <math.h>
 
+#include "kernels/norm.h"
 #include "kernels/sparse.h"
-#include "kernels/vector.h"
 
 struct options {
     double ratio;
@@ -30,17 +30,12 @@ struct normal {
     double mean, deviation;
 };
 
-/* In doubles: a square of a float may be infinite as a float. */
 static struct normal fit(const float *x, size_t n)
 {
-    vec_double sums = { 0 }, squares = { 0 };
-    for (size_t i = 0; i < n; i += LANES) {
-        const vec_double v = vec_to_double(vec_load_some(x + i, vec_count(n, i), 0));
-        sums += v;
-        squares += v * v;
-    }
-    const double count = n > 0 ? (double)n : 1, mean = vec_double_sum(sums) / count;
-    const double variance = vec_double_sum(squares) / count - mean * mean;
+    double positive, negative;
+    norm_sides(x, n, &positive, &negative);
+    const double count = n > 0 ? (double)n : 1, mean = (positive + negative) / count;
+    const double variance = norm_squares(x, n) / count - mean * mean;
     return (struct normal){ mean, variance > 0 ? sqrt(variance) : 0 };
 }
 

@@ -3,11 +3,11 @@
  *     C(x)_i = (n / k) x_i on the set, else 0         E C(x) = x,  E |C(x) - x|^2 = (n / k - 1) |x|^2 for every x
  *     code = which (nothing, list or enumerative), then value[k] (float)
  *
- * index "seed": the receiver draws the sender's set again, so that nothing but values is sent; independent sets need no indices on
- * the wire. shared: all workers have one set, the code of a sum is the sum of codes, and the mean of P workers is no better than
- * one (omega, not omega / P). scaled false: without n / k, biased, |C(x) - x|^2 = (1 - k / n) |x|^2 in expectation. Sets are drawn
- * again every step. What it does not do: draw with replacement, as some public codes. Source: Wangni, Wang, Liu, Zhang, NeurIPS
- * 2018; Stich, Cordonnier, Jaggi, NeurIPS 2018.
+ * index "seed": the receiver draws the sender's set again, so that nothing but values is sent; independent sets need no indices
+ * on the wire. shared: all workers have one set, the code of a sum is the sum of codes, and the mean of P workers is no better
+ * than one (omega, not omega / P). scaled false: without n / k, biased, |C(x) - x|^2 = (1 - k / n) |x|^2 in expectation.
+ * Sets are drawn again every step, never with replacement, as in some public codes.
+ * Source: Wangni, Wang, Liu, Zhang, NeurIPS 2018; Stich, Cordonnier, Jaggi, NeurIPS 2018.
  */
 #include "kernels/sparse.h"
 

@@ -13,8 +13,8 @@
  */
 #include <math.h>
 
+#include "kernels/norm.h"
 #include "kernels/sparse.h"
-#include "kernels/vector.h"
 
 struct options {
     double ratio, first_ratio;
@@ -32,17 +32,9 @@ static const struct key keys[] = {
 /* Mean of |x| - threshold over those above; 0 where none is. */
 static double mean_excess(const float *x, size_t n, float threshold)
 {
-    vec_double sums = { 0 };
-    vec_int counts = { 0 };
-    for (size_t i = 0; i < n; i += LANES) {
-        const vec v = vec_load_some(x + i, vec_count(n, i), 0), excess = vec_max(v, -v) - threshold;
-        sums += vec_to_double(vec_max(excess, vec_set(0)));
-        counts -= excess > 0; /* a true lane is -1 */
-    }
-    int64_t count = 0;
-    for (int l = 0; l < LANES; l++)
-        count += counts[l];
-    return count > 0 ? vec_double_sum(sums) / (double)count : 0;
+    double excess;
+    const size_t count = norm_excess(x, n, threshold, &excess);
+    return count > 0 ? excess / (double)count : 0;
 }
 
 static float threshold_of(const struct coding *c, const float *x)

@@ -4,7 +4,7 @@
  *
  * The error of a float is at most the threshold, whatever the vector; delta is k / n of the vector at hand, and 0 where nothing is
  * sent. With error feedback what is left adds up until it is sent: of independent N(0, sigma^2) gradients a share of
- * 1 / (threshold / sigma + 0.583)^2 goes out every step (the time a random walk takes to leave an interval; derived), 470 times
+ * 1 / (threshold / sigma + 0.583)^2 goes out every step (the time a random walk takes to leave an interval; derived), 750 times
  * more than without feedback at 4 sigma.
  * Source: Strom, Interspeech 2015; Sahu et al., NeurIPS 2021 (hard threshold).
  */

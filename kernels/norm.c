@@ -62,6 +62,14 @@ double norm_squares(const float *x, size_t n)
     return sum(x, n, true);
 }
 
+VEC_INLINE size_t count_all(vec_int count)
+{
+    size_t all = 0;
+    for (int l = 0; l < LANES; l++)
+        all += (size_t)count[l];
+    return all;
+}
+
 size_t norm_sides(const float *x, size_t n, double *positive, double *negative)
 {
     struct sums sides[2] = { 0 };
@@ -75,8 +83,19 @@ size_t norm_sides(const float *x, size_t n, double *positive, double *negative)
     }
     *positive = total(&sides[0]);
     *negative = total(&sides[1]);
-    size_t all = 0;
-    for (int l = 0; l < LANES; l++)
-        all += (size_t)count[l];
-    return all;
+    return count_all(count);
+}
+
+size_t norm_excess(const float *x, size_t n, float threshold, double *excess)
+{
+    struct sums above = { 0 };
+    vec_int count = { 0 };
+    for (size_t i = 0; i < n; i += LANES) {
+        const vec v = (vec)((vec_int)vec_load_some(x + i, vec_count(n, i), 0) & 0x7fffffff) - threshold;
+        const vec_int is_above = v > 0;
+        add(&above, (vec)((vec_int)v & is_above), false);
+        count -= is_above;
+    }
+    *excess = total(&above);
+    return count_all(count);
 }

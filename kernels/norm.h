@@ -12,4 +12,7 @@ double norm_squares(const float *x, size_t n);    /* sum x_i^2 */
 /* The sums of x_i >= 0 (and of NaN) and of x_i < 0; returns how many are < 0. */
 size_t norm_sides(const float *x, size_t n, double *positive, double *negative);
 
+/* The sum of |x_i| - threshold over those above the threshold, which a NaN is not; returns how many are. */
+size_t norm_excess(const float *x, size_t n, float threshold, double *excess);
+
 #endif

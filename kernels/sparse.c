@@ -128,9 +128,8 @@ VEC_INLINE uint32_t lane_bits(vec_int mask)
 VEC_INLINE size_t append(uint32_t *index, size_t count, uint32_t first, uint32_t bits)
 {
 #ifdef __AVX512F__ /* without a branch to mispredict */
-    const __m512i lane = { 0x100000000, 0x300000002, 0x500000004, 0x700000006, 0x900000008, 0xb0000000a, 0xd0000000c, 0xf0000000e };
-    const __m512i all = _mm512_add_epi32(lane, _mm512_set1_epi32((int)first));
-    _mm512_storeu_si512(index + count, _mm512_maskz_compress_epi32((__mmask16)bits, all));
+    const vec_int lane = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 }, all = lane + (int32_t)first;
+    _mm512_storeu_si512(index + count, _mm512_maskz_compress_epi32((__mmask16)bits, (__m512i)all));
     return count + (size_t)__builtin_popcount(bits);
 #else
     for (; bits != 0; bits &= bits - 1)

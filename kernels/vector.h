@@ -100,22 +100,6 @@ VEC_INLINE vec vec_max(vec a, vec b)
 VEC_FOLD(vec_sum, vec_add)
 VEC_FOLD(vec_largest, vec_max)
 
-/* The same sixteen lanes in double precision, for sums over whole gradients. */
-typedef double vec_double __attribute__((vector_size(128)));
-
-VEC_INLINE vec_double vec_to_double(vec v)
-{
-    return __builtin_convertvector(v, vec_double);
-}
-
-VEC_INLINE double vec_double_sum(vec_double v)
-{
-    double sum = 0;
-    for (int l = 0; l < LANES; l++)
-        sum += v[l];
-    return sum;
-}
-
 #if defined __AVX512F__
 enum { SLEEF_LANES = 16 };
 #define SLEEF(name) Sleef_##name##f16_u10
