@@ -9,6 +9,9 @@
  * Random numbers depend on seed, step, micro-batch, boundary and direction alone: not on timing, schedule or replicas. Tensor ranks
  * that hold the same activations draw the same; with sequence parallel each has a share of the positions, and numbers of its own.
  *
+ * Gradients are of the mean over the global batch, hence small numbers: a format needs range for them as well as digits (fp16 has
+ * none below 6e-8, bf16 has the range of floats).
+ *
  * The backward pass takes C for the identity. A difference quotient would not: gradients are verified without codes.
  * Source: the direct quantisation that Wang et al. 2022 (AQ-SGD) compare with, for any compressor. No memory of earlier epochs.
  */
@@ -51,7 +54,8 @@ struct message_coder {
 
 /* Pure. Bytes of that many samples in so many messages, whose sizes differ by one sample at most. */
 uint64_t message_batch_B(const struct message_coder *coder, size_t floats, int64_t samples, int64_t messages);
-/* Local. x to a code of message_B bytes, and back. Charged to encode, pack and decode. */
+/* Local. x to a code of message_B bytes, and back. Charged to phases of their own, which are a stage's work; those of gradients'
+ * codes are not. */
 void message_encode(const struct message_coder *coder, const struct message *m, const float *x, void *code, struct stopwatch *w);
 void message_decode(const struct message_coder *coder, const struct message *m, const void *code, float *x, struct stopwatch *w);
 

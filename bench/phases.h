@@ -15,6 +15,8 @@ enum phase {
     PHASE_IDLE_GRADIENT,   /* until the stage behind has sent a gradient */
     PHASE_IDLE_SEND,       /* until a neighbour has room for a message */
     PHASE_TRANSFER,        /* from its sending to its arrival, as far as it was waited for */
+    PHASE_MESSAGE_ENCODE,  /* compressing what goes to another stage, packing included */
+    PHASE_MESSAGE_DECODE,  /* and what came from one */
     PHASE_ENCODE,          /* compressing: a vector to symbols */
     PHASE_PACK,            /* symbols to the bits of a code */
     PHASE_RESIDUAL,        /* error feedback: adding the last error, working out the next */

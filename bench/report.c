@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "bench/message.h"
 #include "bench/report_parts.h"
 #include "bench/verify.h"
 
@@ -252,6 +253,21 @@ static void fill_interference(struct report *r, const struct run *run)
         out->interference.context_switches_involuntary += out->ranks[i].context_switches_involuntary;
 }
 
+/* Rank 0 is on the first stage, which sends as much as any. */
+static void warn_of_messages(struct report *r, const struct run *run)
+{
+    const struct config *c = run->config;
+    const struct assignment *a = &run->trainer.plan;
+    const size_t floats = part_out_floats(a, &a->parts[0]), code_B = message_B(c, a, floats, a->samples);
+    if (code_B > floats * (size_t)a->samples * sizeof(float))
+        warn(r, "a message between stages is larger as a code: %zu bytes for %zu floats", code_B, floats * (size_t)a->samples);
+    if (message_is_coded(c) && !strcmp(c->exchange.reduction, "tree"))
+        warn(r,
+             "exchange.reduction tree gives the same bits for any number of replicas, but not of stages: what "
+             "parallel.activation_compressor %s loses depends on the boundaries",
+             c->parallel.activation_compressor.name);
+}
+
 static void fill_warnings(struct report *r, const struct run *run)
 {
     struct result *out = &r->result;
@@ -284,6 +300,7 @@ static void fill_warnings(struct report *r, const struct run *run)
              gradient->wire_B_counted / out->comm_total.dense_equivalent_B);
     if (out->compression.wire_bits_per_element.value > 32)
         warn(r, "a code is larger than its input: %.3g bits for each float of 32", out->compression.wire_bits_per_element.value);
+    warn_of_messages(r, run);
     if (out->interference.load_before > 0.5 * out->platform.cores && !job_is_simulated())
         warn(r, "the machine was busy before the run (load %.1f on %g cores)", out->interference.load_before, out->platform.cores);
 }

@@ -1,6 +1,6 @@
 /* The bubble of a pipeline three ways: by its schedule, by playing the schedule with this run's own times, and as measured.
  *
- *   a rank      T = busy + transfer + idle      busy: passes, samples, collectives inside split layers
+ *   a rank      T = busy + transfer + idle      busy: passes, samples, codes of messages, collectives inside layers
  *   a replica   M = the largest T of its ranks  whoever is done before the slowest is idle until then, wherever that was charged
  *   measured    sum (M - busy - transfer) / sum M, over all ranks, T over all measured steps
  *
@@ -32,7 +32,8 @@ static double passes_s(const struct result *out, size_t rank)
 
 static double busy_s(const struct result *out, size_t rank)
 {
-    return passes_s(out, rank) + spent_s(out, rank, PHASE_DATA) + spent_s(out, rank, PHASE_TENSOR);
+    return passes_s(out, rank) + spent_s(out, rank, PHASE_DATA) + spent_s(out, rank, PHASE_TENSOR) +
+           spent_s(out, rank, PHASE_MESSAGE_ENCODE) + spent_s(out, rank, PHASE_MESSAGE_DECODE);
 }
 
 static void fill_idle(struct result *out, bool known)
@@ -108,7 +109,7 @@ static struct stage_sum sum_stage(const struct result *out, const struct run *ru
     return s;
 }
 
-/* What is not a pass (samples, collectives inside layers) is dealt to the passes in proportion. */
+/* What is not a pass (samples, codes, collectives inside layers) is dealt to the passes in proportion. */
 static struct stage_times times_of(const struct stage_sum *s)
 {
     const double each = s->busy_s / s->passes_s / s->micro_batches;

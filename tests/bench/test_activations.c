@@ -171,6 +171,51 @@ static void a_product_of_full_rank_is_the_activations(void **state)
     assert_on_all_ranks(close_to(&whole, &plain, 1e-3) && !close_to(&low, &plain, 1e-3) && bytes_agree(&low));
 }
 
+enum { LEARNING_STEPS = 80, LAST_STEPS = 10 };
+
+/* Mean loss of the last steps of a gpt on four stages. */
+static double learned(const char *codes)
+{
+    static const char text[] = "{\"model\":{\"name\":\"gpt\",\"layers\":4,\"hidden\":32,\"heads\":2,\"sequence\":16,"
+                               "\"vocabulary\":16},\"data\":{\"name\":\"synthetic\"},\"batch\":{\"global\":16,\"micro\":4},"
+                               "\"optimizer\":{\"name\":\"adamw\",\"learning_rate\":0.005,\"warmup_steps\":5}}";
+    const char *const sets[] = { codes, "parallel.pipeline=4", NULL };
+    struct config c = config_for(text, job.ranks, sets);
+    struct trainer t;
+    double sum = 0;
+    assert_on_all_ranks(trainer_open(&t, &c, job.world) == STATUS_OK);
+    for (int64_t step = 0; step < LEARNING_STEPS; step++) {
+        struct stopwatch w;
+        stopwatch_start(&w, t.clock, PHASE_DATA);
+        const double loss = trainer_step(&t, step, &w);
+        sum += step >= LEARNING_STEPS - LAST_STEPS ? loss : 0;
+    }
+    trainer_close(&t);
+    config_free(&c);
+    return sum / LAST_STEPS;
+}
+
+static void codes_of_enough_bits_learn_like_floats_and_of_too_few_do_not(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *codes;
+        double least, most; /* loss, of the plain one */
+    } rows[] = { { CODED("\"name\":\"fp16\""), 0.99, 1.01 },
+                 { CODED("\"name\":\"bf16\""), 0.99, 1.01 },
+                 { CODED("\"name\":\"qsgd\",\"levels\":127,\"norm\":\"max\""), 0.99, 1.01 },
+                 { CODED("\"name\":\"terngrad\""), 1.5, INFINITY } };
+    if (job.ranks < 4)
+        skip_on_all_ranks("needs four stages");
+    const double plain = learned(CODED("\"name\":\"none\""));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const double ratio = learned(rows[i].codes) / plain;
+        if (job.rank == 0 && !(ratio >= rows[i].least && ratio <= rows[i].most))
+            print_message("%s: %g of the loss\n", rows[i].codes, ratio);
+        assert_on_all_ranks(ratio >= rows[i].least && ratio <= rows[i].most);
+    }
+}
+
 /* Codes have no derivative, so it goes without them; they come back for the steps. */
 static void gradients_are_verified_without_codes(void **state)
 {
@@ -203,6 +248,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(optimizer_state_can_be_dealt_to_replicas_with_it),
         cmocka_unit_test(every_message_has_numbers_of_its_own_but_not_every_tensor_rank),
         cmocka_unit_test(a_product_of_full_rank_is_the_activations),
+        cmocka_unit_test(codes_of_enough_bits_learn_like_floats_and_of_too_few_do_not),
         cmocka_unit_test(gradients_are_verified_without_codes),
     };
     RUN_ON_ALL_RANKS(argc, argv, tests);
