@@ -8,7 +8,7 @@
 #include "bench/result.h"
 #include "bench/result_fields.h"
 
-enum { ROWS_MAX = 192, WHY_BYTES = 96 };
+enum { ROWS_MAX = 256, WHY_BYTES = 96 };
 
 static void write_fields(struct json *w, const struct field *fields);
 

@@ -134,7 +134,8 @@ class Run(InFolder):
     def test_explain_predicts_the_bytes_that_the_run_counts_and_runs_nothing(self):
         layouts = ["exchange.allreduce=halving", "exchange.reduction=tree", "parallel.zero=3", "parallel.pipeline=2",
                    "parallel.pipeline=2 --set parallel.schedule.name=chimera --set batch.global=45 --set batch.micro=4",
-                   "parallel.tensor=2 --set parallel.sequence=true", "parallel.pipeline=2 --set parallel.tensor=2"]
+                   "parallel.tensor=2 --set parallel.sequence=true", "parallel.pipeline=2 --set parallel.tensor=2",
+                   """parallel.pipeline=2 --set parallel.activation_compressor='{"name":"qsgd","levels":7}' --set batch.global=45"""]
         for layout in layouts:
             with self.subTest(layout=layout):
                 said = self.dmlbench(f"--config tiny.json --set {layout} --explain", ranks=4)
@@ -143,6 +144,15 @@ class Run(InFolder):
                 a_step = {name: int(B) for name, B in re.findall(r"^(\w+) +(?:data|pipeline|tensor|all) .* (\d+) B$", said.stdout, re.M)}
                 counted = {row["name"]: row["wire_B_counted"] for row in self.run_ok(f"--config tiny.json --set {layout}", 4)["comm"]}
                 self.assertEqual({name: B for name, B in counted.items() if B}, {name: 10 * B for name, B in a_step.items()})
+
+    def test_codes_between_stages_have_phases_of_their_own_and_are_warned_of_where_they_are_larger(self):
+        larger = "a message between stages is larger as a code"
+        for code, warned in (('{"name":"fp16"}', False), ('{"name":"topk","ratio":1}', True)):
+            result = self.run_ok(f"--config tiny.json --set parallel.pipeline=2 --set parallel.activation_compressor='{code}'", 2)
+            spent_s = {name: sum(map(sum, ranks)) for name, ranks in result["samples"]["phase_s"].items()}
+            self.assertTrue(spent_s["message_encode"] > 0 and spent_s["message_decode"] > 0, spent_s)
+            self.assertEqual((spent_s["encode"], spent_s["decode"]), (0, 0))
+            self.assertEqual(any(larger in warning for warning in result["warnings"]), warned, result["warnings"])
 
     def test_explain_says_that_gpipe_keeps_its_last_micro_batch(self):
         said = self.dmlbench("--config tiny.json --set parallel.pipeline=2 --set parallel.schedule.name=gpipe --explain", ranks=2)
