@@ -58,7 +58,7 @@ VEC_INLINE void round_chunk(int bits_count, const float *x, size_t n, const uint
         vec_bits w;
         memcpy(&w, words + i, sizeof w);
         const vec_bits number = bits_count == 9 ? magnitude : (vec_bits)((vec)magnitude * 0x1p-18f);
-        const vec_bits is_finite = (vec_bits)(number < 0x7f800000), exponent = (number + (w >> 9 & is_finite)) >> 23;
+        const vec_bits exponent = (number + (w >> 9)) >> 23; /* of Inf and NaN: 255 or 256 */
         const vec_bits most = (vec_bits){ 0 } + ((1u << (bits_count - 1)) - 1), above = (vec_bits)(exponent > most);
         const vec_bits symbol = (most & above) | (exponent & ~above) | bits >> 31 << (bits_count - 1);
         const vec_symbols narrow = __builtin_convertvector(symbol, vec_symbols);

@@ -119,6 +119,42 @@ static void the_variance_is_that_of_the_two_levels_around_each_float(void **stat
     }
 }
 
+static void the_variance_claimed_of_every_vector_is_the_formula(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *settings;
+        size_t n;
+        double omega;
+    } rows[] = {
+        { "qsgd", "levels=4 bucket=all", 64, 1 },                     /* B / (4 s^2), attained where all floats are equal */
+        { "qsgd", "levels=1 bucket=64", 1000, 8 },                    /* sqrt(B) / s */
+        { "qsgd", "levels=1 norm=max", 81, 5 },                       /* (1 + sqrt(B)) / (2 s) */
+        { "qsgd", "levels=10 norm=max bucket=4", 100, 0.01 },         /* B / (4 s^2) */
+        { "qsgd", "levels=1 bucket=64 scale_bits=16", 1000, 8.0625 }, /* a norm is up to 1 + 2^-7 larger */
+        { "terngrad", "", 81, 4 },                                    /* (sqrt(B) - 1) / 2 */
+        { "natural-dithering", "levels=3 bucket=16", 100, 0.375 },    /* 1/8 + B 2^(2 - 2 s) / 4 */
+        { "natural-dithering", "levels=1", 25, 5.125 },               /* 1/8 + sqrt(B) 2^(1 - s) */
+    };
+    for (size_t r = 0; r < COUNT(rows); r++) {
+        const struct compressor *k = compressor_find(rows[r].name);
+        const struct coding c = coding_of(options_of(k, rows[r].settings), rows[r].n);
+        assert_true(fabs(k->omega(&c, NULL) - rows[r].omega) < 1e-9);
+    }
+}
+
+static void the_largest_float_by_the_norm_max_is_always_at_the_highest_level(void **state)
+{
+    (void)state;
+    struct coding c = coding_of(options_of(&compress_qsgd, "levels=32767 norm=max bucket=1"), LONG / 2);
+    normal(LONG / 2, 4);
+    for (int draws = 0; draws < 5; draws++) {
+        draw(&compress_qsgd, &c);
+        for (int i = 0; i < LONG / 2; i++)
+            assert_true(fabs((double)y[i] / x[i] - 1) < 1e-6);
+    }
+}
+
 static void natural_compression_attains_an_eighth_at_four_thirds(void **state)
 {
     (void)state;
@@ -301,6 +337,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_mean_of_many_codes_is_the_vector),
         cmocka_unit_test(the_variance_is_that_of_the_two_levels_around_each_float),
+        cmocka_unit_test(the_variance_claimed_of_every_vector_is_the_formula),
+        cmocka_unit_test(the_largest_float_by_the_norm_max_is_always_at_the_highest_level),
         cmocka_unit_test(natural_compression_attains_an_eighth_at_four_thirds),
         cmocka_unit_test(elias_codes_take_the_bits_of_the_table),
         cmocka_unit_test(a_scaled_sign_and_two_means_leave_exactly_what_they_say),

@@ -276,8 +276,11 @@ static void floats_at_the_ends_of_the_range_are_no_exception(void **state)
                 x[j] = j % 3 ? ends[e] : 0;
             memset(y, 0, sizeof y);
             kind_of(&rows[i])->decode(&c, code, encode(kind_of(&rows[i]), &c, x, code), 1, y, scratch);
-            for (int j = 0; j < 20; j++)
+            const bool has_zero = !strstr(rows[i].name, "sign") && strcmp(rows[i].name, "onebit") != 0;
+            for (int j = 0; j < 20; j++) {
                 assert_true(fabsf(ends[e]) > 1 || fabs((double)y[j]) <= 0.25);
+                assert_true(!has_zero || x[j] != 0 || y[j] == 0 || isnan(y[j]));
+            }
         }
 }
 
