@@ -43,7 +43,7 @@ void fill_compression(struct report *r, const struct run *run, const double *sen
     const struct comm_row *gradient = result_comm(out, PURPOSE_GRADIENT);
     const double floats = over_ranks(r, sent, SENT_CODES), steps = (double)run->samples.steps, ranks = (double)r->ranks;
     const char *none = "gradients are exchanged as they are", *alone = "there is one replica, or the run did not get to its end";
-    const bool coded = gradient_is_coded(run->config), exchanged = coded && gradient && out->parallelism.data > 1;
+    const bool coded = gradient_is_coded(run->config), exchanged = coded && gradient && replicas_of_a_part(run) > 1;
     const double sent_B = exchanged ? gradient->wire_B_counted / steps / ranks : NAN;
     const double dense_B = coded ? out->comm_total.dense_equivalent_B / steps / ranks : NAN, saved_B = dense_B - sent_B;
     const double spent_s = coded ? codec_s(out, work) : NAN;

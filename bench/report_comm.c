@@ -45,7 +45,7 @@ static void describe(const struct run *run, enum purpose p, struct comm_row *row
 {
     const struct config *c = run->config;
     const struct gradient_shape shape = { .n = run->trainer.plan.parts[0].net.params.n, .leaves = run->trainer.plan.leaves };
-    const struct gradient_plan plan = gradient_plan(c, &shape, 0, (int)c->parallel.data);
+    const struct gradient_plan plan = gradient_plan(c, &shape, 0, (int)replicas_of_a_part(run));
     const struct {
         const char *op, *algorithm;
     } how[PURPOSE_COUNT] = {
