@@ -21,9 +21,6 @@
 
 enum { CHUNK = 512, SHIFT = 18 }; /* the exponents of the 8-bit code are a float's less SHIFT */
 
-typedef uint32_t vec_bits __attribute__((vector_size(64)));
-typedef uint16_t vec_symbols __attribute__((vector_size(2 * LANES)));
-
 struct options {
     const char *coding;
 };
@@ -61,7 +58,7 @@ VEC_INLINE void round_chunk(int bits_count, const float *x, size_t n, const uint
         const vec_bits exponent = (number + (w >> 9)) >> 23; /* of Inf and NaN: 255 or 256 */
         const vec_bits most = (vec_bits){ 0 } + ((1u << (bits_count - 1)) - 1), above = (vec_bits)(exponent > most);
         const vec_bits symbol = (most & above) | (exponent & ~above) | bits >> 31 << (bits_count - 1);
-        const vec_symbols narrow = __builtin_convertvector(symbol, vec_symbols);
+        const vec_short narrow = __builtin_convertvector(symbol, vec_short);
         memcpy(symbols + i, &narrow, sizeof narrow);
     }
 }
@@ -91,7 +88,7 @@ VEC_INLINE void add_chunk(int bits_count, const uint16_t *symbols, size_t n, flo
 {
     for (size_t i = 0; i < n; i += LANES) {
         const size_t m = vec_count(n, i);
-        vec_symbols narrow;
+        vec_short narrow;
         memcpy(&narrow, symbols + i, sizeof narrow);
         const vec_bits symbol = __builtin_convertvector(narrow, vec_bits), exponent = symbol & ((1u << (bits_count - 1)) - 1);
         const vec_bits is_number = (vec_bits)(exponent > 0), is_inf = (vec_bits)(exponent == 127);

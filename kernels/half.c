@@ -4,9 +4,6 @@
 
 #include "kernels/vector.h"
 
-typedef uint32_t vec_bits __attribute__((vector_size(64)));
-typedef uint16_t vec_half __attribute__((vector_size(32)));
-
 enum { REBIAS = (127 - 15) << 23, CHUNK = 512 }; /* what an exponent loses from binary32 to binary16 */
 
 VEC_INLINE vec_bits select_bits(vec_int mask, vec_bits a, vec_bits b)
@@ -43,16 +40,16 @@ VEC_INLINE vec_bits bfloat_of(vec x, bool stochastic, vec_bits words)
     return select_bits((bits & 0x7fffffff) > 0x7f800000, bits >> 16 | 0x40, (bits + carry) >> 16);
 }
 
-VEC_INLINE vec_half narrow(enum element e, vec x, bool stochastic, vec_bits words)
+VEC_INLINE vec_short narrow(enum element e, vec x, bool stochastic, vec_bits words)
 {
 #ifdef __AVX512F__ /* the same in one instruction */
     if (e == ELEMENT_HALF && !stochastic)
-        return (vec_half)_mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        return (vec_short)_mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 #endif
-    return __builtin_convertvector(e == ELEMENT_HALF ? half_of(x, stochastic, words) : bfloat_of(x, stochastic, words), vec_half);
+    return __builtin_convertvector(e == ELEMENT_HALF ? half_of(x, stochastic, words) : bfloat_of(x, stochastic, words), vec_short);
 }
 
-VEC_INLINE vec widen(enum element e, vec_half from)
+VEC_INLINE vec widen(enum element e, vec_short from)
 {
     const vec_bits bits = __builtin_convertvector(from, vec_bits);
     if (e == ELEMENT_BFLOAT)
@@ -66,19 +63,19 @@ VEC_INLINE vec widen(enum element e, vec_half from)
 #endif
 }
 
-VEC_INLINE vec_half load_half(const unsigned char *p, size_t m)
+VEC_INLINE vec_short load_half(const unsigned char *p, size_t m)
 {
     if (m == LANES) {
-        vec_half whole;
+        vec_short whole;
         memcpy(&whole, p, sizeof whole);
         return whole;
     }
-    vec_half some = { 0 };
+    vec_short some = { 0 };
     memcpy(&some, p, m * sizeof(uint16_t));
     return some;
 }
 
-VEC_INLINE void store_half(unsigned char *p, vec_half h, size_t m)
+VEC_INLINE void store_half(unsigned char *p, vec_short h, size_t m)
 {
     if (m == LANES)
         memcpy(p, &h, sizeof h);
@@ -86,24 +83,24 @@ VEC_INLINE void store_half(unsigned char *p, vec_half h, size_t m)
         memcpy(p, &h, m * sizeof(uint16_t));
 }
 
-/* x[n] with n of the words. */
-VEC_INLINE void round_to(enum element e, const float *x, size_t n, bool stochastic, const uint32_t *words, unsigned char *to)
+/* x[n], stochastically with n of the words, or with none to the nearest. */
+VEC_INLINE void round_to(enum element e, const float *x, size_t n, const uint32_t *words, unsigned char *to)
 {
     for (size_t i = 0; i < n; i += LANES) {
         const size_t m = vec_count(n, i);
         vec_bits w = { 0 };
-        if (stochastic)
+        if (words)
             memcpy(&w, words + i, sizeof w);
-        store_half(to + 2 * i, narrow(e, vec_load_some(x + i, m, 0), stochastic, w), m);
+        store_half(to + 2 * i, narrow(e, vec_load_some(x + i, m, 0), words != NULL, w), m);
     }
 }
 
 void half_round(enum element e, const float *x, size_t n, void *to)
 {
     if (e == ELEMENT_HALF)
-        round_to(ELEMENT_HALF, x, n, false, NULL, to);
+        round_to(ELEMENT_HALF, x, n, NULL, to);
     else
-        round_to(ELEMENT_BFLOAT, x, n, false, NULL, to);
+        round_to(ELEMENT_BFLOAT, x, n, NULL, to);
 }
 
 void half_round_stochastic(enum element e, const float *x, size_t n, const struct random *r, void *to)
@@ -113,9 +110,9 @@ void half_round_stochastic(enum element e, const float *x, size_t n, const struc
         uint32_t words[CHUNK];
         random_bits(r, i, words, CHUNK);
         if (e == ELEMENT_HALF)
-            round_to(ELEMENT_HALF, x + i, m, true, words, (unsigned char *)to + 2 * i);
+            round_to(ELEMENT_HALF, x + i, m, words, (unsigned char *)to + 2 * i);
         else
-            round_to(ELEMENT_BFLOAT, x + i, m, true, words, (unsigned char *)to + 2 * i);
+            round_to(ELEMENT_BFLOAT, x + i, m, words, (unsigned char *)to + 2 * i);
     }
 }
 

@@ -10,9 +10,6 @@
 
 enum { CHUNK = 512 };
 
-typedef uint32_t vec_bits __attribute__((vector_size(64)));
-typedef uint16_t vec_symbols __attribute__((vector_size(2 * LANES)));
-
 const char *const quantise_norms[] = { "l2", "max", NULL };
 const char *const quantise_packings[] = { "bits", "bytes", NULL };
 
@@ -58,7 +55,7 @@ size_t quantise_scales_bytes(const struct quantiser *q, size_t n)
 
 uint16_t *quantise_symbols(const struct quantiser *q, size_t n, void *scratch)
 {
-    return (uint16_t *)((float *)scratch + quantise_scales(q, n));
+    return (void *)((float *)scratch + quantise_scales(q, n));
 }
 
 /* Floats of the bucket that float `at` is in, from `at` to `end` at most. */
@@ -135,13 +132,13 @@ VEC_INLINE void round_piece(bool powers, bool nearest, int levels, float scale, 
 {
     const float most = powers ? 1 : (float)levels, factor = inverse(most, scale);
     for (size_t i = 0; i < n; i += LANES) {
-        const vec_int bits = (vec_int)vec_load_some(x + i, vec_count(n, i), 0), sign = bits >> 31;
+        const vec_int bits = (vec_int)vec_load_some(x + i, vec_count(n, i), 0), sign = bits < 0;
         const vec scaled = (vec)(bits & 0x7fffffff) * factor, v = vec_select(scaled < most, scaled, vec_set(most));
         vec_bits w = { 0 };
         if (!nearest)
             memcpy(&w, words + i, sizeof w);
         const vec_int q = powers ? round_to_powers(v, levels, w) : round_evenly(v, nearest, w);
-        const vec_symbols symbol = __builtin_convertvector((q ^ sign) - sign + levels, vec_symbols);
+        const vec_short symbol = __builtin_convertvector((q ^ sign) - sign + levels, vec_short);
         memcpy(symbols + i, &symbol, sizeof symbol);
     }
 }
@@ -191,7 +188,7 @@ VEC_INLINE vec value(bool powers, int levels, vec_int q)
 {
     if (!powers)
         return __builtin_convertvector(q, vec);
-    const vec_int sign = q >> 31, magnitude = (q ^ sign) - sign;
+    const vec_int sign = q < 0, magnitude = (q ^ sign) - sign;
     const vec_bits bits = (vec_bits)(magnitude + (127 - levels)) << 23 & (vec_bits)(magnitude > 0);
     return (vec)(bits | (vec_bits)sign << 31);
 }
@@ -206,7 +203,7 @@ VEC_INLINE void add_piece(bool powers, int levels, float scale, const uint16_t *
 {
     for (size_t i = 0; i < n; i += LANES) {
         const size_t m = vec_count(n, i);
-        vec_symbols symbol;
+        vec_short symbol;
         memcpy(&symbol, symbols + i, sizeof symbol);
         const vec_int q = __builtin_convertvector(symbol, vec_int) - levels;
         vec_store_some(y + i, vec_load_some(y + i, m, 0) + scale * value(powers, levels, q), m);

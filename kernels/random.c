@@ -21,7 +21,6 @@ void random_words(const struct random *r, uint32_t block, uint32_t words[4])
 }
 
 typedef uint64_t wide_vec __attribute__((vector_size(64)));
-typedef uint32_t words_vec __attribute__((vector_size(64)));
 
 /* 64-bit products of the low halves of the lanes. */
 VEC_INLINE wide_vec multiply(wide_vec x, uint32_t factor)
@@ -57,8 +56,8 @@ static void bulk_words(const struct random *r, uint32_t block, uint32_t words[BU
         }
     for (int v = 0; v < VECTORS; v += 2)
         for (int word = 0; word < 4; word++, words += LANES) {
-            const words_vec low = __builtin_shufflevector((words_vec)c[v][word], (words_vec)c[v + 1][word], 0, 2, 4, 6, 8, 10, 12,
-                                                          14, 16, 18, 20, 22, 24, 26, 28, 30);
+            const vec_bits low = __builtin_shufflevector((vec_bits)c[v][word], (vec_bits)c[v + 1][word], 0, 2, 4, 6, 8, 10, 12, 14,
+                                                         16, 18, 20, 22, 24, 26, 28, 30);
             memcpy(words, &low, sizeof low);
         }
 }

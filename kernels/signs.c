@@ -6,8 +6,6 @@
 
 enum { CHUNK = 512 };
 
-typedef uint16_t vec_symbols __attribute__((vector_size(2 * LANES)));
-
 size_t signs_buckets(const struct signs *s, size_t n)
 {
     return n / s->bucket + (n % s->bucket != 0);
@@ -32,7 +30,7 @@ void signs_encode(size_t n, const float *x, void *scratch)
 {
     uint16_t *const symbols = scratch;
     for (size_t i = 0; i < n; i += LANES) {
-        const vec_symbols negative = __builtin_convertvector(-(vec_load_some(x + i, vec_count(n, i), 0) < 0), vec_symbols);
+        const vec_short negative = __builtin_convertvector(-(vec_load_some(x + i, vec_count(n, i), 0) < 0), vec_short);
         memcpy(symbols + i, &negative, sizeof negative);
     }
 }
@@ -47,7 +45,7 @@ VEC_INLINE void add_piece(const uint16_t *symbols, size_t n, float positive, flo
 {
     for (size_t i = 0; i < n; i += LANES) {
         const size_t m = vec_count(n, i);
-        vec_symbols symbol;
+        vec_short symbol;
         memcpy(&symbol, symbols + i, sizeof symbol);
         const vec_int is_negative = __builtin_convertvector(symbol, vec_int) != 0;
         const vec value = vec_select(is_negative, vec_set(negative), vec_set(positive));

@@ -20,6 +20,8 @@
 enum { LANES = 16 };
 typedef float vec __attribute__((vector_size(64)));
 typedef int32_t vec_int __attribute__((vector_size(64)));
+typedef uint32_t vec_bits __attribute__((vector_size(64)));
+typedef uint16_t vec_short __attribute__((vector_size(32)));
 
 VEC_INLINE vec vec_set(float x)
 {
