@@ -194,7 +194,7 @@ static void landed(struct operation *op, int i)
 {
     struct compressed *x = op->data;
     struct gtopk *g = x->own;
-    const struct turn turn = turn_of(x, i), next = turn_of(x, i + 1);
+    const struct turn turn = turn_of(x, i), next = i + 1 < op->rounds ? turn_of(x, i + 1) : (struct turn){ .up = true };
     if (turn.role == (turn.up ? ROLE_PARENT : ROLE_CHILD))
         stream_cut(g->heard, stream_bytes(STREAM_ENTRIES, g->k));
     if (turn.up && turn.role == ROLE_PARENT)
@@ -203,7 +203,7 @@ static void landed(struct operation *op, int i)
         g->up_B = stream_B(g->mine);
     else if (turn.role == ROLE_CHILD)
         hear_result(g);
-    if (i + 1 < op->rounds && !next.up && next.role == ROLE_PARENT)
+    if (!next.up && next.role == ROLE_PARENT)
         prepare_to_tell(g, &g->at[next.level]);
 }
 
