@@ -110,7 +110,6 @@ static uint32_t guess(const float *x, size_t n, size_t k, uint32_t *index)
     return rank > count ? 0 : sample(x, n, count, rank, index);
 }
 
-
 VEC_INLINE uint32_t lane_bits(vec_int mask)
 {
 #ifdef __AVX512F__
