@@ -3,6 +3,8 @@
  * same bits whoever computes. topk with ratio 1 keeps all, in a code of twice the floats' size. */
 #include "tests/bench/training.h"
 
+#include "kernels/compressor.h"
+
 #define DEEP           "{\"model\":{\"name\":\"gpt\",\"layers\":8,\"hidden\":8,\"heads\":2,\"sequence\":8,\"vocabulary\":11}" REST "}"
 #define BATCH          "batch.global=37", "batch.micro=4"
 #define TREE           "exchange.reduction=tree"
@@ -171,6 +173,32 @@ static void a_product_of_full_rank_is_the_activations(void **state)
     assert_on_all_ranks(close_to(&whole, &plain, 1e-3) && !close_to(&low, &plain, 1e-3) && bytes_agree(&low));
 }
 
+static bool is_refused(const char *text, const char *const *sets, int n)
+{
+    struct config c;
+    assert_on_all_ranks(config_parse(&c, "test", text, ".", sets, n) == STATUS_OK);
+    const bool refused = config_settle(&c, job.ranks) != STATUS_OK;
+    config_free(&c);
+    return refused;
+}
+
+static void every_compressor_that_is_not_refused_sends_the_bytes_that_it_says(void **state)
+{
+    (void)state;
+    int trained = 0;
+    for (int i = 0; compressors[i]; i++) {
+        char codes[128];
+        snprintf(codes, sizeof codes, "parallel.activation_compressor.name=%s", compressors[i]->member.name);
+        const char *const sets[] = { BATCH, UNCHECKED, codes, "parallel.pipeline=2", "optimizer.learning_rate=0.0001" };
+        if (is_refused(DEEP, sets, 6))
+            continue;
+        const struct trained r = TRAIN(DEEP, job.ranks, BATCH, UNCHECKED, codes, sets[4], sets[5]);
+        assert_on_all_ranks(bytes_agree(&r) && isfinite(r.loss[STEPS - 1]));
+        trained++;
+    }
+    assert_on_all_ranks(trained >= 10);
+}
+
 enum { LEARNING_STEPS = 80, LAST_STEPS = 10 };
 
 /* Mean loss of the last steps of a gpt on four stages. */
@@ -248,6 +276,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(optimizer_state_can_be_dealt_to_replicas_with_it),
         cmocka_unit_test(every_message_has_numbers_of_its_own_but_not_every_tensor_rank),
         cmocka_unit_test(a_product_of_full_rank_is_the_activations),
+        cmocka_unit_test(every_compressor_that_is_not_refused_sends_the_bytes_that_it_says),
         cmocka_unit_test(codes_of_enough_bits_learn_like_floats_and_of_too_few_do_not),
         cmocka_unit_test(gradients_are_verified_without_codes),
     };
