@@ -130,6 +130,19 @@ static status tensor_ranks_agree_on_codes(struct config *c, int ranks)
         c->origin, c->exchange.unit, (long long)c->parallel.tensor);
 }
 
+static status matrices_are_tensors(struct config *c, int ranks)
+{
+    (void)ranks;
+    struct codec codec;
+    codec_of(c, &codec);
+    if (!(codec.kind->traits & COMPRESSOR_MATRIX) || strcmp(c->exchange.unit, "tensor") == 0)
+        return STATUS_OK;
+    return status_fail(STATUS_USAGE,
+                       "%s: exchange.unit = \"%s\" mixes tensors, and exchange.compressor.name = \"%s\" compresses matrices "
+                       "(fits: exchange.unit = \"tensor\")",
+                       c->origin, c->exchange.unit, codec.kind->member.name);
+}
+
 static status no_thread_in_simulation(struct config *c, int ranks)
 {
     (void)ranks;
@@ -140,13 +153,10 @@ static status no_thread_in_simulation(struct config *c, int ranks)
 
 static config_rule *const before_layout[] = { name_is_a_file_name, sizes_are_whole_floats, model_is_possible,
                                               chain_has_links,     exchange_is_chosen,     NULL };
-static config_rule *const after_layout[] = { allreduce_suits_the_replicas,
-                                             feedback_needs_a_loss,
-                                             tree_needs_plain_sums,
-                                             tree_needs_sums,
-                                             tensor_ranks_agree_on_codes,
-                                             no_thread_in_simulation,
-                                             NULL };
+static config_rule *const after_layout[] = { allreduce_suits_the_replicas, feedback_needs_a_loss,
+                                             tree_needs_plain_sums,        tree_needs_sums,
+                                             tensor_ranks_agree_on_codes,  matrices_are_tensors,
+                                             no_thread_in_simulation,      NULL };
 
 /* In this order: later rules rely on a model that is possible, and on the degrees. */
 static config_rule *const *const tables[] = { before_layout, layout_rules, after_layout };
