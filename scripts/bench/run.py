@@ -93,7 +93,7 @@ def bench_kernels(env, folder, rounds, _forced):
 
 def bench_steps(env, folder, rounds, forced):
     """The training step against PyTorch DDP + gloo."""
-    if subprocess.run(["/usr/bin/python3", "-c", "import torch"], env=env, capture_output=True).returncode:
+    if not has_torch(env):
         print("training step against PyTorch: not measured; apt-get install python3-torch brings it")
         return None
     asked = (["SkylakeX"] if AVX512 <= cpu_flags() else []) + ([forced] if forced else [])
@@ -135,6 +135,36 @@ def bench_progress(env, folder, rounds, _forced):
     return found
 
 
+TORCH_TOPK = """
+import json, time, torch
+torch.set_num_threads(1)
+n, block, spent_s = 4 << 20, 1024, []
+x = (torch.randn(n // block, block) * torch.randn(n // block, 1).exp() * 1e-3).flatten()
+for _ in range(4):
+    start_s = time.perf_counter()
+    x[x.abs().topk(n // 100 + 1, sorted=False).indices]
+    spent_s.append(time.perf_counter() - start_s)
+print(json.dumps(4 * n / min(spent_s)))
+"""
+
+
+def bench_topk(env, folder, rounds, build):
+    """Selecting the largest 1 % of 4 Mi floats like a gradient's: values and indices; one core."""
+    print("top-k 1 % of 4 Mi floats, dmlbench / torch.topk of the magnitudes, bytes of input per second:")
+    ours, theirs = [], []
+    for i in range(rounds):
+        out = folder / f"topk-{i}.json"
+        run([f"{build}/mpi/tests/speed/speed_compressors", "--only", "topk", "--json", out], env)
+        ours.append(json.loads(out.read_text())[0]["encode_B_per_s"])
+        theirs.append(json.loads(run(["/usr/bin/python3", "-c", TORCH_TOPK], env)))
+    note = f"  {statistics.median(ours) / 1e9:.1f} GB/s, {statistics.median(theirs) / 1e9:.2f} GB/s"
+    return {"B_per_s": {"dmlbench": ours, "torch": theirs}, "rows": [row("topk", [o / t for o, t in zip(ours, theirs)], note)]}
+
+
+def has_torch(env):
+    return subprocess.run(["/usr/bin/python3", "-c", "import torch"], env=env, capture_output=True).returncode == 0
+
+
 def bench_programs(env, folder, build, word):
     """The C programs of tests/speed: each prints its own table, and writes its raw samples where --json says."""
     found = {}
@@ -155,7 +185,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default="build", help="folder of the built programs")
     parser.add_argument("--rounds", type=int, default=7, help="ratios per line (6 or more give an interval)")
-    parser.add_argument("-k", metavar="WORD", default="", help="only the parts whose name contains WORD: sgemm, step, progress, speed_...")
+    parser.add_argument("-k", metavar="WORD", default="", help="only the parts whose name contains WORD: sgemm, step, progress, topk, speed_...")
     options = parser.parse_args()
     build = (ROOT / options.build).resolve()
     env, forced = environment(build)
@@ -170,6 +200,8 @@ def main():
             for part, measure in (("sgemm", bench_kernels), ("step", bench_steps), ("progress", bench_progress)):
                 if options.k in part:
                     found[part] = measure(env, folder, options.rounds, forced)
+            if options.k in "topk" and has_torch(env):
+                found["topk"] = bench_topk(env, folder, options.rounds, build)
             found["programs"] = bench_programs(env, folder, build, options.k)
     finally:  # what was measured before a failure is kept
         out = ROOT / "results" / f"bench-{found['start_utc'].replace(':', '').replace('-', '')[:15]}Z.json"

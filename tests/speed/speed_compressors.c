@@ -1,6 +1,7 @@
 /* How fast each compressor is on one core: bytes of input per second that encode, pack and decode take, next to memcpy of the same
  * input in the same run. The best of many calls; options are the defaults of the member's rows, or those that are named.
  * The input looks like a gradient: normal numbers whose scale differs from block to block of 1024, log-normally.
+ *     speed_compressors [--only NAME] [--json FILE]
  */
 #include "tests/kernels/options.h"
 
@@ -107,7 +108,8 @@ static double best_GB_per_s(void (*run)(struct task *), struct task *t)
     return 1e-9 * N * sizeof(float) / best;
 }
 
-static void measure(const struct row *r)
+/* As a row of the table, and as an object of the list in json, if there is one. */
+static void measure(const struct row *r, FILE *json)
 {
     const struct compressor *k = compressor_find(r->name);
     struct task t = {
@@ -127,11 +129,26 @@ static void measure(const struct row *r)
     snprintf(name, sizeof name, "%s%s%s%s", r->name, *r->settings ? " " : "", r->settings, *r->x == equal ? " (all equal)" : "");
     printf("%-38s %8.3f %8.1f %8.1f %8.1f %7.2f %8.1f %7.2f %8.1f\n", name, 8.0 * (double)t.bytes / N, alone, packing, encoding,
            encoding / memory, decoding, decoding / memory, memory);
+    if (json)
+        fprintf(json, "%s\n{\"name\": \"%s\", \"encode_B_per_s\": %.0f, \"decode_B_per_s\": %.0f, \"memcpy_B_per_s\": %.0f}",
+                ftell(json) > 1 ? "," : "", name, 1e9 * encoding, 1e9 * decoding, 1e9 * memory);
     free(t.code), free(t.scratch), free(t.state);
 }
 
-int main(void)
+static const char *option(int argc, char **argv, const char *name)
 {
+    for (int i = 1; i + 1 < argc; i++)
+        if (strcmp(argv[i], name) == 0)
+            return argv[i + 1];
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    const char *only = option(argc, argv, "--only"), *file = option(argc, argv, "--json");
+    FILE *json = file ? fopen(file, "w") : NULL;
+    if (json)
+        fputc('[', json);
     gradient = room(N * sizeof *gradient), equal = room(N * sizeof *equal), y = room(N * sizeof *y);
     float scale[N / BLOCK];
     random_normal(&(struct random){ .seed = 1 }, 1, 0, gradient, N);
@@ -143,7 +160,11 @@ int main(void)
     printf("%-38s %8s %8s %8s %8s %7s %8s %7s %8s\n", "4 Mi floats; GB/s of input", "bits/flt", "encode", "pack", "both", "/memcpy",
            "decode", "/memcpy", "memcpy");
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
-        if (compressor_find(rows[r].name))
-            measure(&rows[r]);
+        if (!only || strcmp(only, rows[r].name) == 0)
+            measure(&rows[r], json);
+    if (json) {
+        fputs("]\n", json);
+        return fclose(json) != 0;
+    }
     return 0;
 }
