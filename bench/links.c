@@ -260,8 +260,8 @@ void links_predict(struct links *l, int part, int64_t samples, int64_t micro_bat
     const struct part_plan *p = &l->plan->parts[part];
     struct ledger_row *rows = l->fabric->ledger.rows;
     const size_t out = part_out_floats(l->plan, p), in = part_in_floats(p);
-    rows[PURPOSE_ACTIVATION].wire_B_predicted += message_batch_B(&l->coder, out, samples, micro_batches);
-    rows[PURPOSE_ACTIVATION_GRADIENT].wire_B_predicted += message_batch_B(&l->coder, in, samples, micro_batches);
+    rows[PURPOSE_ACTIVATION].wire_B_predicted += message_batch_B(l->coder.config, l->plan, out, samples, micro_batches);
+    rows[PURPOSE_ACTIVATION_GRADIENT].wire_B_predicted += message_batch_B(l->coder.config, l->plan, in, samples, micro_batches);
     rows[PURPOSE_STAMP].wire_B_predicted += (uint64_t)micro_batches * ((out ? 1U : 0U) + (in ? 1U : 0U)) * FABRIC_STAMP_B;
 }
 

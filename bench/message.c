@@ -36,6 +36,13 @@ size_t message_B(const struct config *c, const struct assignment *a, size_t floa
     return coding.n ? compressor_of(c)->code_bytes(&coding) : 0;
 }
 
+uint64_t message_batch_B(const struct config *c, const struct assignment *a, size_t floats, int64_t samples, int64_t messages)
+{
+    const int64_t larger = samples % messages;
+    const int least = (int)(samples / messages);
+    return (uint64_t)(messages - larger) * message_B(c, a, floats, least) + (uint64_t)larger * message_B(c, a, floats, least + 1);
+}
+
 /* ---- all sizes of a rank's messages -------------------------------------------------------------------------------------- */
 
 /* The next of a rank's codings: at both ends of each part, of micro-batches of both sizes. *i counts from 0; false: no more. */
@@ -126,14 +133,6 @@ status message_check(const struct config *c)
 }
 
 /* ---- coding -------------------------------------------------------------------------------------------------------------- */
-
-uint64_t message_batch_B(const struct message_coder *coder, size_t floats, int64_t samples, int64_t messages)
-{
-    const int64_t larger = samples % messages;
-    const int least = (int)(samples / messages);
-    return (uint64_t)(messages - larger) * message_B(coder->config, coder->plan, floats, least) +
-           (uint64_t)larger * message_B(coder->config, coder->plan, floats, least + 1);
-}
 
 /* With both kinds of random numbers. A share is told apart by the upper bits of the worker: leaves are below 2^20. */
 static struct coding coding_for(const struct message_coder *coder, const struct message *m)

@@ -1,19 +1,15 @@
 /* What crosses a boundary between two stages: the activations of a micro-batch, or their gradients, as floats or as a code.
  *
- *     x[rows x columns] --encode--> code ~~~~> decode --> C(x)                parallel.activation_compressor, both directions
+ *     x[positions x channels] --encode--> code ~~~~> decode --> C(x)          parallel.activation_compressor, both directions
  *
- * The compressors are those of gradients (kernels/compressor.h). But nothing is summed, so each is the only worker; a receiver asks
- * for a message before it is sent, so codes of a size of message must be as long; and the samples of a micro-batch do not come
- * again in the next step, so there is no memory, and no error feedback. A row is a position of a sample.
+ * The compressors are those of gradients (kernels/compressor.h), but nothing is summed: each is the only worker. Receivers ask for
+ * a message before it is sent, so codes must be of a fixed size. Samples do not come again in the next step, so a compressor must
+ * have no memory, and there is no error feedback. Random numbers depend on seed, step, micro-batch, boundary and direction: not on
+ * timing, schedule or replicas. Tensor ranks that hold the same draw the same; with sequence parallel each has a share of its own.
  *
- * Random numbers depend on seed, step, micro-batch, boundary and direction alone: not on timing, schedule or replicas. Tensor ranks
- * that hold the same activations draw the same; with sequence parallel each has a share of the positions, and numbers of its own.
- *
- * Gradients are of the mean over the global batch, hence small numbers: a format needs range for them as well as digits (fp16 has
- * none below 6e-8, bf16 has the range of floats).
- *
- * The backward pass takes C for the identity. A difference quotient would not: gradients are verified without codes.
- * Source: the direct quantisation that Wang et al. 2022 (AQ-SGD) compare with, for any compressor. No memory of earlier epochs.
+ * The backward pass takes C for the identity, which a difference quotient would not: gradients are verified without codes. They are
+ * of the mean over the global batch, small numbers, so a format needs range as well as digits (fp16 has none below 6e-8).
+ * Source: the direct quantisation that Wang et al. 2022 (AQ-SGD) compare with, for any compressor.
  */
 #ifndef DMLBENCH_BENCH_MESSAGE_H
 #define DMLBENCH_BENCH_MESSAGE_H
@@ -35,6 +31,8 @@ struct message {
 bool message_is_coded(const struct config *c);
 /* Pure. Bytes of a rank's message, without its stamp: of its code, or of its floats. */
 size_t message_B(const struct config *c, const struct assignment *a, size_t floats, int samples);
+/* Pure. Of that many samples in so many messages, whose sizes differ by one sample at most. */
+uint64_t message_batch_B(const struct config *c, const struct assignment *a, size_t floats, int64_t samples, int64_t messages);
 
 /* Pure. The most that coding the messages of a rank needs; nothing is coded: 0. */
 struct message_room {
@@ -52,8 +50,6 @@ struct message_coder {
     void *scratch; /* as message_room says */
 };
 
-/* Pure. Bytes of that many samples in so many messages, whose sizes differ by one sample at most. */
-uint64_t message_batch_B(const struct message_coder *coder, size_t floats, int64_t samples, int64_t messages);
 /* Local. x to a code of message_B bytes, and back. Charged to phases of their own, which are a stage's work; those of gradients'
  * codes are not. */
 void message_encode(const struct message_coder *coder, const struct message *m, const float *x, void *code, struct stopwatch *w);
