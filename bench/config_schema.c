@@ -62,12 +62,8 @@ static bool any_required(const struct schema_row *rows, size_t n)
     return false;
 }
 
-static void write_level(struct json *w, const struct schema_row *rows, size_t n, size_t skip)
+static void write_properties(struct json *w, const struct schema_row *rows, size_t n, size_t skip)
 {
-    char name[JSON_NAME_BYTES];
-    schema_text(w, "type", "object");
-    json_key(w, "additionalProperties");
-    json_bool(w, false);
     json_key(w, "properties");
     json_begin(w, '{');
     for (size_t i = 0, size; i < n; i += size) {
@@ -75,6 +71,15 @@ static void write_level(struct json *w, const struct schema_row *rows, size_t n,
         write_group(w, rows + i, size, skip);
     }
     json_end(w);
+}
+
+static void write_level(struct json *w, const struct schema_row *rows, size_t n, size_t skip)
+{
+    char name[JSON_NAME_BYTES];
+    schema_text(w, "type", "object");
+    json_key(w, "additionalProperties");
+    json_bool(w, false);
+    write_properties(w, rows, n, skip);
     json_key(w, "required");
     json_begin(w, '[');
     for (size_t i = 0, size; i < n; i += size) {
@@ -199,7 +204,50 @@ static void write_member_name(struct json *w, const void *item)
     schema_describe(w, m->help, NULL);
 }
 
-static void write_member(struct json *w, const struct entry *e, size_t i)
+/* A family that has an object of its own: its row describes the object, not the name in it. */
+static bool is_object(const struct entry *e)
+{
+    return e->member_at && e->options;
+}
+
+static bool lies_in(const char *path, const char *object)
+{
+    const size_t length = strlen(object);
+    return length == 0 || (strncmp(path, object, length) == 0 && path[length] == '.');
+}
+
+static void write_family(struct json *w, const void *item);
+
+/* The rows in an object ("": of the whole config) that no family in it has in its own. Returns how many. */
+static size_t rows_in(const char *object, struct slot slots[CONFIG_SLOTS_MAX], struct schema_row rows[CONFIG_SLOTS_MAX])
+{
+    const char *family = NULL; /* the last one: what lies in it follows it */
+    size_t n = 0;
+    for (struct slot s = { 0 }; slot_next(&s, NULL);) {
+        if (s.member)
+            continue;
+        assert(n < CONFIG_SLOTS_MAX);
+        char *path = slots[n].path;
+        slots[n] = s;
+        if (is_object(s.entry))
+            *strrchr(path, '.') = 0;
+        if (!lies_in(path, object) || (family && lies_in(path, family)))
+            continue;
+        family = is_object(s.entry) ? path : family;
+        rows[n] = (struct schema_row){ path + strlen(object) + (*object != 0), false,
+                                       is_object(s.entry) ? write_family : write_slot, &slots[n] };
+        n++;
+    }
+    return n;
+}
+
+static void write_anything(struct json *w, const void *item)
+{
+    (void)w, (void)item;
+}
+
+/* others: rows in the family's object that are no member's, and are described elsewhere. */
+static void write_member(struct json *w, const struct entry *e, size_t i, const struct schema_row *others, size_t n_others)
 {
     const struct member *m = e->member_at(i);
     struct schema_row rows[CONFIG_SLOTS_MAX] = { { "name", i > 0, write_member_name, m } };
@@ -210,44 +258,37 @@ static void write_member(struct json *w, const struct entry *e, size_t i)
         slots[n] = (struct slot){ .entry = e, .member = m, .key = k };
         rows[n] = (struct schema_row){ k->name, !k->fallback, write_slot, &slots[n] };
     }
+    for (size_t k = 0; k < n_others; k++, n++) {
+        assert(n < CONFIG_SLOTS_MAX);
+        rows[n] = (struct schema_row){ others[k].path, false, write_anything, NULL };
+    }
     json_begin(w, '{');
     schema_write_object(w, rows, n);
     json_end(w);
 }
 
+/* What else lies in its object (the next part of a chain) is described once, beside the members. */
 static void write_family(struct json *w, const void *item)
 {
     const struct slot *s = item;
+    struct slot slots[CONFIG_SLOTS_MAX];
+    struct schema_row others[CONFIG_SLOTS_MAX];
+    const size_t n = rows_in(s->path, slots, others);
     schema_describe(w, s->key->help, NULL);
+    if (n > 0)
+        write_properties(w, others, n, 0);
     json_key(w, "oneOf");
     json_begin(w, '[');
     for (size_t i = 0; s->entry->member_at(i); i++)
-        write_member(w, s->entry, i);
+        write_member(w, s->entry, i, others, n);
     json_end(w);
-}
-
-/* A family that has an object of its own: its row describes the object, not the name in it. */
-static bool is_object(const struct entry *e)
-{
-    return e->member_at && e->options;
 }
 
 void config_write_schema(struct json *w)
 {
     struct slot slots[CONFIG_SLOTS_MAX];
     struct schema_row rows[CONFIG_SLOTS_MAX];
-    size_t n = 0;
-    for (struct slot s = { 0 }; slot_next(&s, NULL);) {
-        if (s.member)
-            continue;
-        assert(n < CONFIG_SLOTS_MAX);
-        slots[n] = s;
-        if (is_object(s.entry))
-            *strrchr(slots[n].path, '.') = 0;
-        rows[n] = (struct schema_row){ slots[n].path, false, is_object(s.entry) ? write_family : write_slot, &slots[n] };
-        n++;
-    }
-    schema_write_object(w, rows, n);
+    schema_write_object(w, rows, rows_in("", slots, rows));
 }
 
 void config_print_schema(FILE *out)

@@ -50,6 +50,7 @@ class Config(unittest.TestCase):
         mutants = [("batch", "mirco", 8), ("batch", "micro", 0), ("batch", "micro", 1.5), ("batch", "micro", "8"),
                    ("exchange", "allreduce", "rign"), ("exchange", "overlap", 1),
                    ("exchange", "compressor", {"name": "none", "ratio": 1}),
+                   ("exchange", "compressor", {"name": "topk", "then": {"name": "qsgd", "levelz": 3}}),
                    ("exchange", "compressor", "topk"), ("model", "name", "mlp"), ("model", "classes", 10), ("data", "path", []),
                    ("data", "noise", 0.1), ("parallel", "data", "all"), ("measure", "steps", None)]
         for section, key, value in mutants:
@@ -69,6 +70,8 @@ class Config(unittest.TestCase):
 
         def paths(node, prefix=""):
             for name, child in node.get("properties", {}).items():
+                if not child:
+                    continue  # of a family's member: anything, because it is described beside the members
                 inner = [*child.get("oneOf", []), child] if "oneOf" in child or "properties" in child else []
                 for object_ in inner:
                     yield from paths(object_, f"{prefix}{name}.")
