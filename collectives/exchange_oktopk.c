@@ -1,23 +1,26 @@
 /* Ok-Topk: the k largest of the sum of all ranks' k largest, for about as many bytes on 64 ranks as on 4.
  *
- *   1. select    locally: floats above a threshold that is reused, adjusted by 2.5 % where it selects too few or too many, and
- *                measured by an exact top-k every threshold_every steps
- *   2. split     p - 1 rounds: entries to the owners of their parts (to rank + 1, + 2, ...), who add them        2k (p-1)/p
- *   3. filter    sums above a global threshold, reused, adjusted and measured alike, go on: about k in all
- *   4. balance   counts to all, then entries to where everyone has as many                                       0 .. 2k
- *   5. gather    ceil(log2 p) rounds                                                                             2k (p-1)/p
+ *   1. select    locally: floats above a threshold, which an exact top-k measures every threshold_every steps
+ *   2. split     p - 1 rounds: entries to the owners of their parts (to rank + 1, + 2, ...), who add them     2k (p-1)/p
+ *   3. filter    sums above a global threshold, measured as often, go on: about k in all
+ *   4. balance   counts to all, then entries to where everyone has as many                                    0 .. 2k
+ *   5. gather    ceil(log2 p) rounds                                                                          2k (p-1)/p
  *
- * numbers (index, value: 2 for each entry): at most 6k (p-1)/p with k entries in and out, but for the steps that measure the global
- * threshold, which gather all sums and choose the k largest. Parts have about the same number of entries: every boundaries_every
- * steps each rank says where its own entries would have to be cut, and the mean is where all cut from the next step on.
- * With feedback a value leaves its rank if it was sent and its index is in the result.
- * Source: Li & Hoefler, "Near-Optimal Sparse Allreduce for Distributed Deep Learning", PPoPP'22, and its code. Deviates: a
- * threshold off by more than twice is measured at once; the ranks' cuts ride on the gather of the step before, without a message of
- * their own.
+ * numbers (an entry has 2, index and value): at most 6k (p-1)/p with k entries in and out, but for the steps that measure the
+ * global threshold, which gather all sums and choose the k largest. Every boundaries_every steps the parts are cut so that ranks'
+ * own entries are as many in each, on the average. With feedback a value leaves its rank if it was sent and its index is in the
+ * result.
+ *
+ * Source: Li & Hoefler, "Near-Optimal Sparse Allreduce for Distributed Deep Learning", PPoPP'22, and its code.
+ * Deviates: new cuts travel as one more entry in the messages of 2 and 5, not by an allreduce, and hold from the next step on. A
+ * threshold that selects less than half or more than twice as much as it should is measured at once; one that is off by a tenth
+ * moves half of the way that its tail suggests, at most 2.5 %, which is what the source always takes: 2.5 % of residuals of many
+ * steps is more than a step adds to them, and their number would swing.
  */
 #include <math.h>
 #include <string.h>
 
+#include "collectives/stream_balance.h"
 #include "collectives/stream_gather.h"
 #include "kernels/sparse.h"
 
@@ -46,16 +49,17 @@ struct oktopk {
     struct own_entries own;
     struct kept *kept;
     size_t k, most, most_sums;            /* entries that are aimed at; of a rank, of the sum of all at most */
-    struct stream *mine, *heard, *merged; /* sums of the own part */
-    uint32_t *counts;                     /* [p] of those that go on: of rank, rank + 1, ... */
-    size_t *first;                        /* [p + 1] entries of the result that lower ranks have before balancing */
-    struct stream *result;                /* entries of the result; set at the end */
-    uint32_t *chosen;                     /* scratch of selections */
+    struct stream *mine, *heard, *merged; /* [room_B] sums of the own part, and a cut */
+    size_t room_B;
+    uint64_t cut_sum;      /* of where ranks would begin this part */
+    struct stream *result; /* entries of the result; set at the end */
+    uint32_t *chosen;      /* scratch of selections */
     float *value;
+    struct balancing balancing;
     struct gathering gathering;
 };
 
-enum phase { PHASE_SPLIT, PHASE_COUNTS, PHASE_BALANCE, PHASE_GATHER, PHASES };
+enum phase { PHASE_SPLIT, PHASE_BALANCE, PHASE_GATHER, PHASES };
 
 /* ---- plan ---------------------------------------------------------------------------------------------------------------- */
 
@@ -86,18 +90,17 @@ static void lay_out(struct compressed *x)
 {
     const size_t p = (size_t)x->ranks, n = x->n, k = x->terms.kind->most_entries(&x->terms.coding);
     struct oktopk o = { .k = k, .most = smaller(2 * k, n), .most_sums = smaller(2 * k * p, n) };
-    const size_t sums_B = stream_bytes(STREAM_ENTRIES, o.most_sums);
-    const size_t all_B = sums_B + p * (stream_bytes(STREAM_ENTRIES, 0) + stream_bytes(STREAM_FLOATS, p - 1));
+    const size_t all_B = stream_bytes(STREAM_ENTRIES, o.most_sums) + p * stream_bytes(STREAM_ENTRIES, 1);
+    o.room_B = stream_bytes(STREAM_ENTRIES, o.most_sums + 1);
     o.kept = compressed_keep(x, sizeof *o.kept + (p + 1) * sizeof *o.kept->cut);
     whole_lay_out(x, true);
     o.own.index = compressed_take(x, n * sizeof *o.own.index);
     o.own.value = compressed_take(x, o.most * sizeof *o.own.value);
-    own_slices_lay_out(x, &o.own, o.most);
-    o.mine = compressed_take(x, sums_B);
-    o.heard = compressed_take(x, sums_B);
-    o.merged = compressed_take(x, sums_B);
-    o.counts = compressed_take(x, p * sizeof *o.counts);
-    o.first = compressed_take(x, (p + 1) * sizeof *o.first);
+    own_slices_lay_out(x, &o.own, o.most + p);
+    o.mine = compressed_take(x, o.room_B);
+    o.heard = compressed_take(x, o.room_B);
+    o.merged = compressed_take(x, o.room_B);
+    balancing_lay_out(x, &o.balancing, o.most_sums);
     o.chosen = compressed_take(x, o.most_sums * sizeof *o.chosen);
     o.value = compressed_take(x, o.most_sums * sizeof *o.value);
     o.gathering = (struct gathering){ .at = compressed_take(x, all_B), .room_B = all_B, .ranks = x->ranks, .rank = x->rank };
@@ -111,9 +114,7 @@ static void lay_out(struct compressed *x)
 
 static int rounds_of(const struct compressed *x, enum phase phase)
 {
-    const bool balance = options_of(x)->balance;
-    const int all = x->ranks - 1, log = gathering_rounds(x->ranks);
-    const int rounds[PHASES] = { all, balance ? log : 0, balance ? all : 0, log };
+    const int p = x->ranks, rounds[PHASES] = { p - 1, options_of(x)->balance ? balancing_rounds(p) : 0, gathering_rounds(p) };
     return rounds[phase];
 }
 
@@ -142,14 +143,15 @@ static bool is_off(size_t count, size_t k)
     return 2 * count < k || count > 2 * k;
 }
 
-/* The threshold to use next where this one selected `count`. */
-static float adjusted(float threshold, size_t count, size_t k, float down)
+/* The threshold to use next where `count` values are above this one, half of them by e or more. An exponential tail would need
+ * e / ln 2 ln (count / k) more. chosen[count]: scratch. */
+static float adjusted(float threshold, const float *value, size_t count, size_t k, uint32_t *chosen)
 {
-    if (is_off(count, k))
-        return 0;
-    if (5 * count < 4 * k)
-        return threshold / down;
-    return 4 * count > 5 * k ? threshold * 1.025F : threshold;
+    if (10 * count >= 9 * k && 10 * count <= 11 * k)
+        return threshold;
+    const double excess = (double)(sampled_magnitude(value, count, count, (count + 1) / 2, chosen) / threshold - 1);
+    const double change = 0.5 * excess * log2((double)count / (double)k);
+    return threshold * (float)(1 + fmax(-0.025, fmin(change, 0.025)));
 }
 
 static bool measures(const struct compressed *x, float threshold)
@@ -159,37 +161,60 @@ static bool measures(const struct compressed *x, float threshold)
 
 /* ---- select -------------------------------------------------------------------------------------------------------------- */
 
-static void select_exactly(struct compressed *x, struct oktopk *o)
+/* False: the threshold has to be measured. */
+static bool select_by_threshold(const struct compressed *x, struct own_entries *own, float *threshold)
 {
-    const struct coding c = compressed_coding(x, x->rank);
-    whole_encode(x);
-    o->own.count = x->terms.kind->entries(&c, x->code, x->bytes, o->own.index, o->own.value, x->scratch);
-    o->kept->local = threshold_below(o->own.value, o->own.count);
+    const struct oktopk *o = x->own;
+    if (measures(x, *threshold))
+        return false;
+    own->count = select_above(x->vector, x->n, *threshold, own->index);
+    if (is_off(own->count, o->k))
+        return false;
+    for (size_t i = 0; i < own->count; i++)
+        own->value[i] = x->vector[own->index[i]];
+    *threshold = adjusted(*threshold, own->value, own->count, o->k, o->chosen);
+    return true;
 }
 
 static void encode(struct compressed *x)
 {
+    const struct coding c = compressed_coding(x, x->rank);
     struct oktopk *o = x->own;
     struct own_entries *own = &o->own;
-    if (!measures(x, o->kept->local)) {
-        own->count = select_above(x->vector, x->n, o->kept->local, own->index);
-        o->kept->local = adjusted(o->kept->local, own->count, o->k, 1.025F);
+    if (!select_by_threshold(x, own, &o->kept->local)) {
+        whole_encode(x);
+        own->count = x->terms.kind->entries(&c, x->code, x->bytes, own->index, own->value, x->scratch);
+        o->kept->local = threshold_below(own->value, own->count);
     }
-    if (measures(x, o->kept->local))
-        select_exactly(x, o);
-    else
-        for (size_t i = 0; i < own->count; i++)
-            own->value[i] = x->vector[own->index[i]];
     x->code_B = (double)(own->count * sizeof(struct entry));
     x->bits = 8 * x->code_B;
 }
 
 /* ---- split --------------------------------------------------------------------------------------------------------------- */
 
-static struct extent sums_in(const struct compressed *x)
+/* Parts are cut anew: a message for rank r ends with an entry that says where its part would have to begin for its sender's own
+ * entries; the mean of these, the last entry of rank r's part of the result, is where it begins from the next step on. */
+static bool cuts(const struct compressed *x)
+{
+    const int64_t every = options_of(x)->boundaries_every;
+    return every && x->terms.coding.step % every == 0;
+}
+
+static uint32_t own_cut(const struct compressed *x, int r)
 {
     const struct oktopk *o = x->own;
-    return (struct extent){ { 0, x->n }, o->most_sums, false };
+    return o->own.count ? o->own.index[o->own.count * (size_t)r / (size_t)x->ranks] : o->kept->cut[r];
+}
+
+static void append(struct stream *s, uint32_t cut)
+{
+    stream_entries(s)[s->count++] = (struct entry){ .index = cut };
+}
+
+/* Off the end of a message that may be hostile. */
+static uint32_t take_cut(const struct compressed *x, struct stream *s)
+{
+    return cuts(x) && stream_entry_count(s) ? stream_entries(s)[--s->count].index : 0;
 }
 
 static void pack(struct compressed *x)
@@ -199,17 +224,21 @@ static void pack(struct compressed *x)
     for (int r = 0; r < x->ranks; r++) {
         const struct extent part = { { cut[r], (size_t)cut[r + 1] - cut[r] }, o->most, false };
         own_entries_slice(&o->own, r, &part);
+        if (cuts(x))
+            append(o->own.slice[r], own_cut(x, r));
     }
     memcpy(o->mine, o->own.slice[x->rank], stream_B(o->own.slice[x->rank]));
+    o->cut_sum = take_cut(x, o->mine);
     o->result = o->mine; /* of one rank */
 }
 
 static void add_heard(struct compressed *x)
 {
     struct oktopk *o = x->own;
-    const struct extent sums = sums_in(x);
+    const struct extent sums = { { 0, x->n }, o->most_sums, false };
     struct stream *const old = o->mine;
-    stream_cut(o->heard, extent_room_B(&sums));
+    stream_cut(o->heard, o->room_B);
+    o->cut_sum += take_cut(x, o->heard);
     stream_merge(&sums, o->mine, o->heard, o->merged);
     o->mine = o->merged;
     o->merged = old;
@@ -229,111 +258,61 @@ static void filter(struct compressed *x)
     o->mine->count = kept;
 }
 
-/* ---- balance ------------------------------------------------------------------------------------------------------------- */
-
-/* Which entries of the result `from` has before balancing and `to` has after it. */
-static struct range given(const struct compressed *x, int from, int to)
-{
-    const struct oktopk *o = x->own;
-    const size_t total = o->first[x->ranks], has = o->first[from + 1], gets = block_start(total, x->ranks, to + 1);
-    const size_t first = o->first[from], start = block_start(total, x->ranks, to);
-    const size_t at = first > start ? first : start, end = smaller(has, gets);
-    return (struct range){ at, end > at ? end - at : 0 };
-}
-
-static struct entry *before_balance(const struct compressed *x, size_t at)
-{
-    const struct oktopk *o = x->own;
-    return stream_entries(o->mine) + (at - o->first[x->rank]);
-}
-
-static struct entry *after_balance(const struct compressed *x, size_t at)
-{
-    const struct oktopk *o = x->own;
-    const struct stream *block = (const struct stream *)o->gathering.at;
-    return stream_entries(block) + (at - block_start(o->first[x->ranks], x->ranks, x->rank));
-}
-
-/* All counts are here; hostile ones are cut to the room. */
-static void begin_balance(struct compressed *x)
-{
-    struct oktopk *o = x->own;
-    for (int r = 0; r < x->ranks; r++) {
-        const size_t count = o->counts[(r - x->rank + x->ranks) % x->ranks];
-        o->first[r + 1] = smaller(o->first[r] + count, o->most_sums);
-    }
-    const size_t block = block_length(o->first[x->ranks], x->ranks, x->rank);
-    *(struct stream *)o->gathering.at = (struct stream){ STREAM_ENTRIES, (uint32_t)block };
-    const struct range stays = given(x, x->rank, x->rank);
-    if (stays.n)
-        memcpy(after_balance(x, stays.at), before_balance(x, stays.at), stays.n * sizeof(struct entry));
-}
-
 /* ---- gather -------------------------------------------------------------------------------------------------------------- */
-
-static bool cuts(const struct compressed *x)
-{
-    const int64_t every = options_of(x)->boundaries_every;
-    return every && x->terms.coding.step % every == 0;
-}
-
-/* Where this rank's own entries fall into p parts of the same number. */
-static void say_cuts(const struct compressed *x, struct stream *to)
-{
-    const struct oktopk *o = x->own;
-    const size_t p = (size_t)x->ranks;
-    *to = (struct stream){ STREAM_FLOATS, (uint32_t)p - 1 };
-    for (size_t r = 1; r < p; r++)
-        ((float *)(to + 1))[r - 1] = (float)(o->own.count ? o->own.index[o->own.count * r / p] : o->kept->cut[r]);
-}
 
 static void begin_gather(struct compressed *x)
 {
     struct oktopk *o = x->own;
-    struct stream *const block = (struct stream *)o->gathering.at;
+    struct stream *block = (struct stream *)o->gathering.at;
     if (!options_of(x)->balance)
         memcpy(block, o->mine, stream_B(o->mine));
     if (cuts(x))
-        say_cuts(x, (struct stream *)(o->gathering.at + stream_B(block)));
-    gathering_begin(&o->gathering, cuts(x) ? 2 : 1);
+        append(block, (uint32_t)(o->cut_sum / (uint64_t)x->ranks));
+    gathering_begin(&o->gathering);
 }
 
-static void hear_cuts(struct compressed *x)
+/* From the result, which becomes the k largest where the threshold is measured. */
+static void learn_global(struct compressed *x)
 {
     struct oktopk *o = x->own;
-    for (int i = 1; i < x->ranks; i++) {
-        double sum = 0;
-        for (int r = 0; r < x->ranks; r++) {
-            const struct stream *said = gathering_message(&o->gathering, r, 1);
-            if (said && said->count == (uint32_t)x->ranks - 1)
-                sum += (double)((const float *)(said + 1))[i - 1];
-        }
-        o->kept->cut[i] = (uint32_t)fmin(fmax(sum / x->ranks, 0), (double)x->n);
-    }
+    float *threshold = &o->kept->global;
+    const bool measured = measures(x, *threshold);
+    if (measured)
+        stream_keep_largest(o->result, o->k, o->chosen, o->value);
+    const size_t count = o->result->count;
+    for (size_t i = 0; i < count; i++)
+        o->value[i] = stream_entries(o->result)[i].value;
+    if (measured)
+        *threshold = threshold_below(o->value, count);
+    else
+        *threshold = is_off(count, o->k) ? 0 : adjusted(*threshold, o->value, count, o->k, o->chosen);
+}
+
+/* Of the message of rank r; entries that belong to the result. */
+static size_t hear_block(struct compressed *x, int r, const struct stream *block)
+{
+    struct oktopk *o = x->own;
+    const size_t count = stream_entry_count(block);
+    if (count == 0 || !cuts(x))
+        return count;
+    o->kept->cut[r] = r ? stream_entries(block)[count - 1].index : 0;
+    return count - 1;
 }
 
 static void conclude(struct compressed *x)
 {
     struct oktopk *o = x->own;
-    float *global = &o->kept->global;
+    size_t all = 0;
     o->result = o->merged;
-    *o->result = (struct stream){ STREAM_ENTRIES, 0 };
     for (int r = 0; r < x->ranks; r++) {
-        const struct stream *block = gathering_message(&o->gathering, r, 0);
-        const size_t count = block ? smaller(stream_entry_count(block), o->most_sums - o->result->count) : 0;
+        const struct stream *block = gathering_message(&o->gathering, r);
+        const size_t count = block ? smaller(hear_block(x, r, block), o->most_sums - all) : 0;
         if (count)
-            memcpy(stream_entries(o->result) + o->result->count, stream_entries(block), count * sizeof(struct entry));
-        o->result->count += (uint32_t)count;
+            memcpy(stream_entries(o->result) + all, stream_entries(block), count * sizeof(struct entry));
+        all += count;
     }
-    if (cuts(x))
-        hear_cuts(x);
-    if (measures(x, *global)) {
-        stream_keep_largest(o->result, o->k, o->chosen, o->value);
-        for (uint32_t i = 0; i < o->result->count; i++)
-            o->value[i] = stream_entries(o->result)[i].value;
-        *global = threshold_below(o->value, o->result->count);
-    } else
-        *global = adjusted(*global, o->result->count, o->k, 1.036F);
+    *o->result = (struct stream){ STREAM_ENTRIES, (uint32_t)all };
+    learn_global(x);
 }
 
 /* ---- rounds -------------------------------------------------------------------------------------------------------------- */
@@ -347,50 +326,23 @@ static struct step split_step(const struct compressed *x, int i)
                           .send = slice,
                           .send_B = stream_B(slice),
                           .recv = o->heard,
-                          .recv_B = stream_bytes(STREAM_ENTRIES, o->most_sums) };
-}
-
-static struct step counts_step(const struct compressed *x, int i)
-{
-    const struct oktopk *o = x->own;
-    const size_t bytes = (size_t)gathering_blocks(x->ranks, i) * sizeof *o->counts;
-    const int stride = 1 << i;
-    return (struct step){ .to = (x->rank + x->ranks - stride) % x->ranks,
-                          .from = (x->rank + stride) % x->ranks,
-                          .send = o->counts,
-                          .send_B = bytes,
-                          .recv = o->counts + stride,
-                          .recv_B = bytes };
-}
-
-static struct step balance_step(const struct compressed *x, int i)
-{
-    const int to = rotation_to(x, i), from = rotation_from(x, i);
-    const struct range goes = given(x, x->rank, to), comes = given(x, from, x->rank);
-    return (struct step){ .to = to,
-                          .from = from,
-                          .send = before_balance(x, goes.at),
-                          .send_B = goes.n * sizeof(struct entry),
-                          .recv = after_balance(x, comes.at),
-                          .recv_B = comes.n * sizeof(struct entry) };
+                          .recv_B = o->room_B };
 }
 
 static void step(const struct operation *op, const struct segment *segment, int i, struct step *out)
 {
     (void)segment;
     const struct compressed *x = op->data;
+    const struct oktopk *o = x->own;
     switch (phase_of(x, &i)) {
     case PHASE_SPLIT:
         *out = split_step(x, i);
         break;
-    case PHASE_COUNTS:
-        *out = counts_step(x, i);
-        break;
     case PHASE_BALANCE:
-        *out = balance_step(x, i);
+        *out = balancing_step(x, &o->balancing, i);
         break;
     default:
-        *out = gathering_step(&((const struct oktopk *)x->own)->gathering, i);
+        *out = gathering_step(&o->gathering, i);
     }
 }
 
@@ -399,10 +351,8 @@ static void end_phase(struct compressed *x, enum phase phase)
     struct oktopk *o = x->own;
     if (phase == PHASE_SPLIT) {
         filter(x);
-        o->counts[0] = o->mine->count;
+        balancing_begin(&o->balancing, o->mine, (struct stream *)o->gathering.at);
     }
-    if (phase == PHASE_COUNTS)
-        begin_balance(x);
     if (phase == (options_of(x)->balance ? PHASE_BALANCE : PHASE_SPLIT))
         begin_gather(x);
     if (phase == PHASE_GATHER)
@@ -412,11 +362,18 @@ static void end_phase(struct compressed *x, enum phase phase)
 static void landed(struct operation *op, int i)
 {
     struct compressed *x = op->data;
+    struct oktopk *o = x->own;
     const enum phase phase = phase_of(x, &i);
-    if (phase == PHASE_SPLIT)
+    switch (phase) {
+    case PHASE_SPLIT:
         add_heard(x);
-    else if (phase == PHASE_GATHER)
-        gathering_landed(&((struct oktopk *)x->own)->gathering, i);
+        break;
+    case PHASE_BALANCE:
+        balancing_landed(x, &o->balancing, i);
+        break;
+    default:
+        gathering_landed(&o->gathering, i);
+    }
     if (i + 1 == rounds_of(x, phase))
         end_phase(x, phase);
 }
@@ -425,11 +382,8 @@ static uint64_t sent_B(const struct operation *op)
 {
     const struct compressed *x = op->data;
     const struct oktopk *o = x->own;
-    uint64_t all = own_slices_sent_B(x, &o->own) + gathering_sent_B(&o->gathering);
-    if (options_of(x)->balance)
-        all +=
-            (uint64_t)(x->ranks - 1) * sizeof *o->counts + (o->mine->count - given(x, x->rank, x->rank).n) * sizeof(struct entry);
-    return all;
+    return own_slices_sent_B(x, &o->own) + gathering_sent_B(&o->gathering) +
+           (options_of(x)->balance ? balancing_sent_B(x, &o->balancing) : 0);
 }
 
 static status plan(struct compressed *x)

@@ -60,7 +60,7 @@ static void lay_out(struct compressed *x)
 static void begin_gathering(struct split *s)
 {
     memcpy(s->gathering.at, s->mine, stream_B(s->mine));
-    gathering_begin(&s->gathering, 1);
+    gathering_begin(&s->gathering);
 }
 
 static void pack(struct compressed *x)
@@ -134,7 +134,7 @@ static void decode(struct compressed *x, float *sum)
     const struct split *s = x->own;
     for (int part = 0; part < x->ranks; part++) {
         const struct range range = part_of(&x->terms, part, 1).range;
-        const struct stream *sums = gathering_message(&s->gathering, part, 0);
+        const struct stream *sums = gathering_message(&s->gathering, part);
         if (sums)
             stream_add(range, sums, sum + range.at);
     }

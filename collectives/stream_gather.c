@@ -33,12 +33,11 @@ static void append(struct gathering *g, int messages)
     }
 }
 
-void gathering_begin(struct gathering *g, int each)
+void gathering_begin(struct gathering *g)
 {
-    g->each = each;
     g->messages = 0;
     g->end_B = 0;
-    append(g, each);
+    append(g, 1);
 }
 
 struct step gathering_step(const struct gathering *g, int t)
@@ -47,7 +46,7 @@ struct step gathering_step(const struct gathering *g, int t)
         .to = (g->rank + g->ranks - (1 << t)) % g->ranks,
         .from = (g->rank + (1 << t)) % g->ranks,
         .send = g->at,
-        .send_B = beginning_B(g, gathering_blocks(g->ranks, t) * g->each),
+        .send_B = beginning_B(g, gathering_blocks(g->ranks, t)),
         .recv = g->at + g->end_B,
         .recv_B = g->room_B - g->end_B,
         .landing = LANDING_REPLACE,
@@ -56,12 +55,12 @@ struct step gathering_step(const struct gathering *g, int t)
 
 void gathering_landed(struct gathering *g, int t)
 {
-    append(g, gathering_blocks(g->ranks, t) * g->each);
+    append(g, gathering_blocks(g->ranks, t));
 }
 
-const struct stream *gathering_message(const struct gathering *g, int r, int i)
+const struct stream *gathering_message(const struct gathering *g, int r)
 {
-    const int before = (r + g->ranks - g->rank) % g->ranks * g->each + i;
+    const int before = (r + g->ranks - g->rank) % g->ranks;
     return before < g->messages ? (const struct stream *)(g->at + beginning_B(g, before)) : NULL;
 }
 
@@ -69,6 +68,6 @@ uint64_t gathering_sent_B(const struct gathering *g)
 {
     uint64_t all = 0;
     for (int t = 0; t < gathering_rounds(g->ranks); t++)
-        all += beginning_B(g, gathering_blocks(g->ranks, t) * g->each);
+        all += beginning_B(g, gathering_blocks(g->ranks, t));
     return all;
 }
