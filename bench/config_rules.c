@@ -71,6 +71,18 @@ static status feedback_needs_a_loss(struct config *c, int ranks)
         c->origin, k->member.name);
 }
 
+static status errors_are_kept(struct config *c, int ranks)
+{
+    (void)ranks;
+    const bool told = c->exchange.error_decay != 1 || strcmp(c->exchange.error_units, "gradient") != 0;
+    if (c->exchange.error_feedback || !told)
+        return STATUS_OK;
+    return status_fail(STATUS_USAGE,
+                       "%s: exchange.error_decay = %g and exchange.error_units = \"%s\" say what becomes of errors, but "
+                       "exchange.error_feedback = false keeps none (fits: exchange.error_feedback = true)",
+                       c->origin, c->exchange.error_decay, c->exchange.error_units);
+}
+
 static status tree_needs_plain_sums(struct config *c, int ranks)
 {
     (void)ranks;
@@ -153,10 +165,9 @@ static status no_thread_in_simulation(struct config *c, int ranks)
 
 static config_rule *const before_layout[] = { name_is_a_file_name, sizes_are_whole_floats, model_is_possible,
                                               chain_has_links,     exchange_is_chosen,     NULL };
-static config_rule *const after_layout[] = { allreduce_suits_the_replicas, feedback_needs_a_loss,
-                                             tree_needs_plain_sums,        tree_needs_sums,
-                                             tensor_ranks_agree_on_codes,  matrices_are_tensors,
-                                             no_thread_in_simulation,      NULL };
+static config_rule *const after_layout[] = { allreduce_suits_the_replicas, feedback_needs_a_loss,   errors_are_kept,
+                                             tree_needs_plain_sums,        tree_needs_sums,         tensor_ranks_agree_on_codes,
+                                             matrices_are_tensors,         no_thread_in_simulation, NULL };
 
 /* In this order: later rules rely on a model that is possible, and on the degrees. */
 static config_rule *const *const tables[] = { before_layout, layout_rules, after_layout };

@@ -12,6 +12,7 @@
  * code, the third choice, and the norms "max" and in 16 bits, as in CocktailSGD (Wang et al., ICML 2023).
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kernels/bits.h"
@@ -44,11 +45,17 @@ static bool is_elias(const struct quantise_options *o)
 
 static const char *refuses(const struct coding *c)
 {
+    static char why[128];
     const struct quantise_options *o = c->options;
-    if (o->scale_bits != 16 && o->scale_bits != 32)
-        return "scale_bits is neither 16 nor 32";
-    if (quantise_in_bytes(o) && o->levels > 127)
-        return "packing = \"bytes\" has no room for so many levels (fits: levels <= 127, or packing = \"bits\")";
+    if (o->scale_bits != 16 && o->scale_bits != 32) {
+        snprintf(why, sizeof why, "scale_bits = %lld is no size of a float (fits: 16, 32)", (long long)o->scale_bits);
+        return why;
+    }
+    if (quantise_in_bytes(o) && o->levels > 127) {
+        snprintf(why, sizeof why, "packing = \"bytes\" has no room for levels = %lld (fits: 127 at most, or packing = \"bits\")",
+                 (long long)o->levels);
+        return why;
+    }
     if (quantise_in_bytes(o) && is_elias(o))
         return "packing = \"bytes\" and coding = \"elias\" exclude each other (fits: one of them)";
     if (is_elias(o) && c->n >= UINT32_MAX)
