@@ -12,7 +12,7 @@
 #include "kernels/optimizer.h"
 #include "kernels/random.h"
 
-enum { B = 8, T = 128, C = 256, H = 8, ROWS = B * T, F = 4 * C, N = ROWS * F, MANY = 4 << 20, SIDE = 1024, BATCH = 64 };
+enum { B = 8, T = 128, C = 256, H = 8, ROWS = B * T, F = 4 * C, N = ROWS * F, SIDE = 1024, BATCH = 64 };
 
 static float *x, *y, *z, *gain, *param, *grad, *state, *probabilities, *scratch;
 static int32_t symbols[ROWS];
@@ -38,11 +38,6 @@ static void optimize(const struct optimizer *o)
 static void copy(void)
 {
     memcpy(y, x, N * sizeof *y);
-}
-
-static void copy_many(void)
-{
-    memcpy(y, x, MANY * sizeof *y);
 }
 
 static void gelu(void)
@@ -182,7 +177,6 @@ static const struct row {
     { "adamw", adamw, 28. * N, "GB/s", copy },
     { "random, uniform", uniform, 4. * N, "GB/s", copy },
     { "random, normal", normal, 4. * N, "GB/s", copy },
-    { "memcpy, 4 Mi floats (bytes read)", copy_many, 4. * MANY, "GB/s", copy_many },
     { "sgemm 1024 x 1024 x 1024", square, 2. * SIDE *SIDE *SIDE, "Gflop/s", square },
     { "linear 1024 x 256 x 1024", linear, 2. * ROWS *C *F, "Gflop/s", square },
     { "linear, input gradient", linear_dx, 2. * ROWS *C *F, "Gflop/s", square },
@@ -226,9 +220,9 @@ static float *floats(size_t n, uint32_t worker)
 
 int main(void)
 {
-    x = floats(MANY, 0), y = floats(MANY, 1), z = floats(MANY, 2), gain = floats(F, 3);
+    x = floats(N, 0), y = floats(N, 1), z = floats(N, 2), gain = floats(F, 3);
     param = floats(N, 4), grad = floats(N, 5), state = floats(2 * N, 6), probabilities = floats(B * H * T * T, 7);
-    scratch = floats(MANY, 8);
+    scratch = floats(N, 8);
     for (int i = 0; i < ROWS; i++)
         symbols[i] = i % C;
     matmul_single_thread();
