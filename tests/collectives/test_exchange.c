@@ -362,21 +362,26 @@ static void long_vectors_ride_by_any_progress(void **state)
 
 /* ---- sums ---------------------------------------------------------------------------------------------------------------- */
 
+/* Codes are the floats: of every rank's vector, and again of the sum where that is coded, too. */
 static void sums_of_integers_are_exact_where_nothing_is_lost(void **state)
 {
     (void)state;
+    const size_t n = 1000;
     open_engine(PROGRESS_POLL);
     for (int e = 0; exchanges[e]; e++) {
         const char *options = exchanges[e] == &exchange_hierarchical ? "node_ranks=1" : "";
         const struct subject s = { exchanges[e]->member.name, options, "none", "" };
         struct pair p;
-        if (refusal(&s, 1000, false))
+        if (refusal(&s, n, false))
             continue;
-        open_pair(&p, &s, 1000, false);
+        open_pair(&p, &s, n, false);
         add_gradients(&p, 0);
         play(&p, 0);
-        for (size_t k = 0; k < p.one[0].n; k++)
+        for (size_t k = 0; k < n; k++)
             expect(&p, (double)p.one[0].sum[k] == sum_of_gradients(0, k), "the sum is exact");
+        const double code_B = compressed_code_B(p.one[0].x), codes = job.ranks + (exchanges[e] == &exchange_two_shot);
+        expect(&p, job_sum(&job, code_B) == codes * 4 * (double)n, "bytes of codes");
+        expect(&p, compressed_logical_bits(p.one[0].x) == 8 * code_B, "bits of codes");
         close_pair(&p);
     }
     close_engine();

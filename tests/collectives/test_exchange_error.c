@@ -1,4 +1,4 @@
-/* ranks: 1 2 3 4 8 16, simulated: 64 */
+/* ranks: 2 3 4 5 7 8 16, simulated: 64 */
 /* What coding sums anew does to them: errors as derived, and no bias. Oracles: formulas, sums in double precision. */
 #include "tests/collectives/mpi_test.h"
 
@@ -28,10 +28,12 @@ static void closed(struct compressed *x)
     fabric_close(&fabric);
 }
 
-/* A step with Gaussian vectors. */
-static void play(struct compressed *x, size_t n, uint32_t step)
+enum vectors { DIFFERENT, EQUAL };
+
+/* A step with Gaussian vectors, on all ranks. */
+static void play(struct compressed *x, size_t n, uint32_t step, enum vectors vectors)
 {
-    const struct random r = { .seed = 7, .worker = (uint32_t)job.rank, .step = step };
+    const struct random r = { .seed = 7, .worker = vectors == DIFFERENT ? (uint32_t)job.rank : 0, .step = step };
     random_normal(&r, 1, 0, vector, n);
     widen(true_sum, vector, n);
     MPI_Allreduce(MPI_IN_PLACE, true_sum, (int)n, MPI_DOUBLE, MPI_SUM, job.world);
@@ -45,16 +47,21 @@ static void play(struct compressed *x, size_t n, uint32_t step)
 /* ---- error --------------------------------------------------------------------------------------------------------------- */
 
 /* |sum - true sum|^2 of a step. */
-static double squared_error(const char *how, const char *options)
+static double squared_error(const struct subject *s, enum vectors vectors)
 {
-    const struct subject s = { how, "", "qsgd", options };
-    struct compressed *x = opened(&s, N_MOST);
+    struct compressed *x = opened(s, N_MOST);
     double all = 0;
-    play(x, N_MOST, 0);
+    play(x, N_MOST, 0, vectors);
     for (size_t k = 0; k < N_MOST; k++)
         all += pow((double)sum[k] - true_sum[k], 2);
     closed(x);
     return all;
+}
+
+static double error_of_qsgd(const char *how, const char *options)
+{
+    const struct subject s = { how, "", "qsgd", options };
+    return squared_error(&s, DIFFERENT);
 }
 
 /* A partial sum of j vectors has j times the square of one: the ring codes sums of 1 .. p where allgather codes p of 1; two-shot
@@ -62,11 +69,9 @@ static double squared_error(const char *how, const char *options)
 static void requantised_sums_have_the_errors_derived(void **state)
 {
     (void)state;
-    if (job.ranks == 1)
-        skip_on_all_ranks("one rank codes once");
     const char *const options = "levels=127 bucket=512 norm=max";
-    const double once = squared_error("allgather", options);
-    const double ring = squared_error("ring-requantised", options) / once, two_shot = squared_error("two-shot", options) / once;
+    const double once = error_of_qsgd("allgather", options);
+    const double ring = error_of_qsgd("ring-requantised", options) / once, two_shot = error_of_qsgd("two-shot", options) / once;
     if (job.rank == 0)
         print_message("# %d ranks: ring-requantised %.3f, two-shot %.3f times allgather's error\n", job.ranks, ring, two_shot);
     assert_on_all_ranks(fabs(ring / (0.5 * (job.ranks + 1)) - 1) < 0.1);
@@ -78,8 +83,42 @@ static void integers_are_added_without_further_error(void **state)
 {
     (void)state;
     const char *const options = "levels=127 bucket=512";
-    const double ratio = squared_error("ring-widened", options) / squared_error("allgather", options);
+    const double ratio = error_of_qsgd("ring-widened", options) / error_of_qsgd("allgather", options);
     assert_on_all_ranks(ratio > 0.9 && ratio < 1.25);
+}
+
+/* omega = n/k - 1 of one code; of equal vectors x the error of p codes is p omega |x|^2 if their masks are independent, and
+ * p^2 omega |x|^2 if they are one. A code of a sum adds omega times its square. Derived. */
+static void masks_are_independent_or_shared_as_asked_for(void **state)
+{
+    (void)state;
+    const double p = job.ranks, omega = 3, independent = p * omega, shared = p * p * omega;
+    double ring = 0;
+    for (int hop = 1; hop <= job.ranks; hop++)
+        ring += omega * (hop * hop + ring); /* every hop has a mask of its own, shared or not */
+    const struct {
+        struct subject subject;
+        double want;
+    } rows[] = {
+        { { "allgather", "", "randk", "ratio=0.25" }, independent },
+        { { "allgather", "", "randk", "ratio=0.25 shared=true" }, shared },
+        { { "hierarchical", "node_ranks=1", "randk", "ratio=0.25" }, independent },
+        { { "hierarchical", "node_ranks=1", "randk", "ratio=0.25 shared=true" }, shared },
+        { { "server", "reply=sum", "randk", "ratio=0.25" }, independent },
+        { { "server", "reply=code", "randk", "ratio=0.25 shared=true" }, shared + omega * (p * p + shared) },
+        { { "two-shot", "", "randk", "ratio=0.25" }, independent + omega * (p * p + independent) },
+        { { "two-shot", "", "randk", "ratio=0.25 shared=true" }, shared + omega * (p * p + shared) },
+        { { "ring-requantised", "", "randk", "ratio=0.25" }, ring },
+        { { "ring-requantised", "", "randk", "ratio=0.25 shared=true" }, ring },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const double got = squared_error(&rows[i].subject, EQUAL);
+        double square = 0;
+        for (size_t k = 0; k < N_MOST; k++)
+            square += pow(true_sum[k] / p, 2);
+        if (rows[i].want != ring || job.ranks < 5) /* a float that is drawn p times is 4^p times itself: too rare for a mean */
+            assert_on_all_ranks(fabs(got / (square * rows[i].want) - 1) < 0.1);
+    }
 }
 
 /* ---- bias ---------------------------------------------------------------------------------------------------------------- */
@@ -93,7 +132,7 @@ static void assert_unbiased(const char *how, const char *how_options, const char
     double mean = 0, square = 0;
     for (uint32_t step = 0; step < STEPS; step++) {
         double share = 0, whole = 0;
-        play(x, N, step);
+        play(x, N, step, DIFFERENT);
         for (size_t k = 0; k < N; k++) {
             share += (double)sum[k] * true_sum[k];
             whole += true_sum[k] * true_sum[k];
@@ -102,7 +141,7 @@ static void assert_unbiased(const char *how, const char *how_options, const char
         square += pow(share / whole, 2) / STEPS;
     }
     closed(x);
-    assert_on_all_ranks(fabs(mean - 1) < 5 * sqrt((square - mean * mean) / STEPS) + 1e-6);
+    assert_on_all_ranks(fabs(mean - 1) < 5 * sqrt(fmax(0, square - mean * mean) / STEPS) + 1e-6);
 }
 
 static void sums_of_unbiased_codes_are_unbiased_however_often_they_are_coded(void **state)
@@ -111,11 +150,13 @@ static void sums_of_unbiased_codes_are_unbiased_however_often_they_are_coded(voi
     static const char *const masks[] = { "ratio=0.25 shared=true", "ratio=0.25" };
     if (job.ranks > 8)
         skip_on_all_ranks("many steps");
+    assert_unbiased("two-shot", "", "permk", "");
+    assert_unbiased("server", "reply=code", "permk", "");
     for (int i = 0; i < 2; i++) {
         assert_unbiased("two-shot", "", "randk", masks[i]);
         assert_unbiased("server", "reply=code", "randk", masks[i]);
         assert_unbiased("hierarchical", "node_ranks=1", "randk", masks[i]);
-        if (job.ranks < 5) /* a float that is drawn p times is 4^p times itself: too rare for a mean */
+        if (job.ranks < 5) /* as above */
             assert_unbiased("ring-requantised", "", "randk", masks[i]);
     }
     assert_unbiased("ring-requantised", "", "qsgd", "levels=8");
@@ -127,6 +168,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requantised_sums_have_the_errors_derived),
         cmocka_unit_test(integers_are_added_without_further_error),
+        cmocka_unit_test(masks_are_independent_or_shared_as_asked_for),
         cmocka_unit_test(sums_of_unbiased_codes_are_unbiased_however_often_they_are_coded),
     };
     RUN_ON_ALL_RANKS(argc, argv, tests);
