@@ -165,7 +165,9 @@ static void explain_purposes(const struct view *v, const struct traffic *t)
         for (int r = 0; r < v->ranks; r++)
             all_B += traffic_sent_B(t, (enum purpose)p, r);
         if (all_B != 0)
-            fprintf(v->out, isnan(all_B) ? "%-20s %10s %14s %14s   ?\n" : "%-20s %10s %14s %14s   %.0f B\n",
+            fprintf(v->out,
+                    isnan(all_B) ? "%-20s %10s %14s %14s   the data decide, or the MPI library\n"
+                                 : "%-20s %10s %14s %14s   %.0f B\n",
                     purpose_name((enum purpose)p), traffic_group((enum purpose)p), bytes_text(all_B, sum),
                     bytes_text(traffic_sent_B(t, (enum purpose)p, 0), first), all_B);
     }
