@@ -27,6 +27,7 @@ static void show(size_t n, int steps)
                                             .how_options = rows[i].options,
                                             .kind_options = "",
                                             .clustered = clustered,
+                                            .feedback = true,
                                             .n = n,
                                             .steps = steps,
                                             .warmup = steps / 2,

@@ -1,4 +1,4 @@
-/* Shared by the test of sparse exchanges and show_sparse: top-k with feedback over some steps of made gradients, and what it costs.
+/* Shared by the test of sparse exchanges and show_sparse: top-k over some steps of made gradients, and what it costs.
  *
  * A gradient is normal, of standard deviation 1 everywhere (uniform: ranks agree on no index) or (k + 1)^-0.7 (clustered: Zipf's
  * law over the places, the large ones crowd at the beginning).
@@ -14,7 +14,7 @@ enum { RANKS_MOST = 64 };
 
 struct sparse_run {
     const char *how, *how_options, *kind_options;
-    bool clustered;
+    bool clustered, feedback;
     size_t n;
     int steps, warmup, measured_every; /* warm-up steps, and every so many (0: none), are left out */
 };
@@ -41,7 +41,7 @@ static inline void add_gradient(const struct sparse_run *run, int64_t step, cons
     const struct random r = { .seed = 11, .worker = (uint32_t)job.rank, .step = (uint32_t)step };
     random_normal(&r, 1, 0, gradient, run->n);
     for (size_t k = 0; k < run->n; k++)
-        vector[k] += deviation[k] * gradient[k];
+        vector[k] = (run->feedback ? vector[k] : 0) + deviation[k] * gradient[k];
 }
 
 static inline void play_one(struct compressed *x, int64_t step, float *vector, float *sum)
@@ -86,7 +86,7 @@ static inline void note_step(const struct sparse_run *run, int64_t step, size_t 
 static inline struct sparse_outcome run_sparse(const struct sparse_run *run)
 {
     const struct subject subject = { run->how, run->how_options, "topk", run->kind_options };
-    const struct exchange_terms terms = terms_of(&subject, run->n, job.ranks, job.rank, true);
+    const struct exchange_terms terms = terms_of(&subject, run->n, job.ranks, job.rank, run->feedback);
     const size_t k = terms.kind->most_entries(&terms.coding);
     struct fabric_ops ops = fabric_mpi;
     struct fabric fabric;
