@@ -28,12 +28,49 @@ struct sparse_outcome {
     double step_s;
 };
 
+/* Of all bits. */
+static inline uint32_t mixed(int rank, size_t i)
+{
+    uint32_t h = (uint32_t)i * 2654435761u ^ (uint32_t)(rank + 1) * 2246822519u;
+    h = (h ^ h >> 15) * 3266489917u;
+    return h ^ h >> 13;
+}
+
 static uint64_t sent_to[RANKS_MOST];
 
 static inline void count_and_send(struct fabric *f, const void *data, size_t bytes, int to, int tag, fabric_request *r)
 {
     sent_to[to] += bytes;
     fabric_mpi.start_send(f, data, bytes, to, tag, r);
+}
+
+/* One exchange on an engine of its own. */
+struct player {
+    struct fabric_ops ops;
+    struct fabric fabric;
+    struct engine *engine;
+    struct compressed *x;
+};
+
+/* Collective. The player stays where it is. */
+static inline void open_player(struct player *p, const char *how, const struct exchange_terms *t)
+{
+    p->ops = fabric_mpi;
+    p->ops.start_send = count_and_send;
+    assert_on_all_ranks(fabric_open(&p->fabric, &p->ops, NULL, job.world) == STATUS_OK);
+    assert_on_all_ranks(engine_open(&p->engine, &p->fabric, PROGRESS_POLL, SUBJECT_SEGMENT_B) == STATUS_OK);
+    assert_on_all_ranks(compressed_open(&p->x, p->engine, exchange_find(how), t) == STATUS_OK);
+}
+
+/* Collective. Returns the bytes that this rank has sent. */
+static inline uint64_t close_player(struct player *p)
+{
+    const struct ledger_row row = p->fabric.ledger.rows[PURPOSE_GRADIENT];
+    assert_on_all_ranks(row.wire_B_predicted == row.wire_B_counted && !row.unpredictable);
+    compressed_close(p->x);
+    engine_close(p->engine);
+    fabric_close(&p->fabric);
+    return row.wire_B_counted;
 }
 
 static inline void add_gradient(const struct sparse_run *run, int64_t step, const float *deviation, float *gradient, float *vector)
@@ -88,33 +125,23 @@ static inline struct sparse_outcome run_sparse(const struct sparse_run *run)
     const struct subject subject = { run->how, run->how_options, "topk", run->kind_options };
     const struct exchange_terms terms = terms_of(&subject, run->n, job.ranks, job.rank, run->feedback);
     const size_t k = terms.kind->most_entries(&terms.coding);
-    struct fabric_ops ops = fabric_mpi;
-    struct fabric fabric;
-    struct engine *engine;
-    struct compressed *x;
+    struct player player;
     struct sparse_outcome outcome = { 0 };
     float *floats = calloc(4 * run->n, sizeof *floats), *deviation = floats + run->n, *gradient = deviation + run->n,
           *sum = gradient + run->n;
-    ops.start_send = count_and_send;
-    assert_on_all_ranks(fabric_open(&fabric, &ops, NULL, job.world) == STATUS_OK);
-    assert_on_all_ranks(engine_open(&engine, &fabric, PROGRESS_POLL, SUBJECT_SEGMENT_B) == STATUS_OK);
-    assert_on_all_ranks(compressed_open(&x, engine, exchange_find(run->how), &terms) == STATUS_OK);
+    open_player(&player, run->how, &terms);
     for (size_t i = 0; i < run->n; i++)
         deviation[i] = run->clustered ? powf((float)(i + 1), -0.7F) : 1;
     for (int64_t step = 0; step < run->steps; step++) {
         add_gradient(run, step, deviation, gradient, floats);
         memset(sent_to, 0, sizeof sent_to);
         const double start_s = MPI_Wtime();
-        play_one(x, step, floats, sum);
+        play_one(player.x, step, floats, sum);
         outcome.step_s += (MPI_Wtime() - start_s) / run->steps;
         if (step >= run->warmup)
             note_step(run, step, k, sum, &outcome);
     }
-    const struct ledger_row *row = &fabric.ledger.rows[PURPOSE_GRADIENT];
-    assert_on_all_ranks(row->wire_B_predicted == row->wire_B_counted && !row->unpredictable);
-    compressed_close(x);
-    engine_close(engine);
-    fabric_close(&fabric);
+    close_player(&player);
     free(floats);
     return outcome;
 }
