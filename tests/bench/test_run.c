@@ -8,6 +8,8 @@
 static double false_error; /* of the gradients; 0: the true one */
 static bool false_replica; /* the last rank's parameters are not the others' */
 static bool false_infinity;
+static bool spoiled_error; /* one float of what the last rank's compressor lost */
+static const char *exchange = "exchange.compressor.name=none";
 
 status __real_verify_gradients(struct trainer *t, double *worst);
 status __real_verify_parameters(struct trainer *t, uint64_t *hash, bool *identical);
@@ -16,11 +18,24 @@ status __wrap_verify_gradients(struct trainer *t, double *worst);
 status __wrap_verify_parameters(struct trainer *t, uint64_t *hash, bool *identical);
 bool __wrap_verify_finite(const struct trainer *t);
 
+static void spoil_error(struct trainer *t, size_t at)
+{
+    struct gradient *g = t->parts[0].gradient;
+    const size_t bytes = gradient_state_B(g);
+    float *state = malloc(bytes);
+    gradient_save(g, state);
+    state[at] = NAN;
+    gradient_restore(g, state, bytes);
+    free(state);
+}
+
 status __wrap_verify_gradients(struct trainer *t, double *worst)
 {
     const status s = __real_verify_gradients(t, worst);
     if (false_error > 0 && job.rank == job.ranks - 1)
         *worst = false_error;
+    if (spoiled_error && job.rank == job.ranks - 1)
+        spoil_error(t, t->parts[0].plan->net.params.n - 1);
     return s;
 }
 
@@ -38,7 +53,7 @@ bool __wrap_verify_finite(const struct trainer *t)
 
 static struct run run_it(struct config *c)
 {
-    const char *const sets[] = { "batch.global=12", "batch.micro=2", "measure.steps=3", "measure.warmup_steps=1", NULL };
+    const char *const sets[] = { "batch.global=12", "batch.micro=2", "measure.steps=3", "measure.warmup_steps=1", exchange, NULL };
     *c = config_for(MLP REST "}", job.ranks, sets);
     return (struct run){ .config = c, .job = &job, .quiet = true };
 }
@@ -90,6 +105,18 @@ static void parameters_that_are_not_finite_are_a_failure(void **state)
     false_infinity = false;
 }
 
+static void a_gradient_that_cannot_be_compressed_on_one_rank_stops_all(void **state)
+{
+    (void)state;
+    char part[64];
+    snprintf(part, sizeof part, "\"last.bias\" is not finite at step 0 on rank %d", job.ranks - 1);
+    exchange = "exchange={\"compressor\":{\"name\":\"topk\"},\"error_feedback\":true}";
+    assert_outcome(STATUS_OK, NULL);
+    spoiled_error = true;
+    assert_outcome(STATUS_FAILED, part);
+    spoiled_error = false;
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -97,6 +124,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_wrong_gradient_on_one_rank_is_a_failed_check_of_all),
         cmocka_unit_test(replicas_that_differ_are_a_failed_check),
         cmocka_unit_test(parameters_that_are_not_finite_are_a_failure),
+        cmocka_unit_test(a_gradient_that_cannot_be_compressed_on_one_rank_stops_all),
     };
     RUN_ON_ALL_RANKS(argc, argv, tests);
 }
