@@ -3,7 +3,8 @@
  *   up, t = 0, 1, ...   rank r with r mod 2^(t+1) = 2^t sends its list to r - 2^t, which keeps the k largest of the sum of both
  *   down, t = ..., 1, 0 the same pairs: the result, and a bit for each entry of the list that went up: whether it is in the result
  *
- * k: the most entries that a code may have. Any p; 2 ceil(log2 p) rounds, 8k bytes up, for each pair 8k + k/8 down.
+ * k: the most entries that a code may have. Any p; 2 ceil(log2 p) rounds; 8k bytes up, 8k + k/8 down for each pair;
+ * memory: three lists of 2k, and 8k bytes for each merge.
  *
  * What a merge drops another subtree may bring again: then the result has the index, but not what the first one had for it. So
  * an index in the result does not tell a rank whether its own value is in there; the bit does. A value counts where its entry
@@ -36,12 +37,6 @@ struct gtopk {
     struct merge at[LEVELS_MAX];
 };
 
-static bool sent(const struct exchange_terms *t, uint64_t *B_to)
-{
-    (void)B_to;
-    return t->coding.workers == 1;
-}
-
 /* The sum of two lists before selection; also enough for k entries and k bits. */
 static size_t room_B(size_t k)
 {
@@ -64,9 +59,7 @@ static void lay_out(struct compressed *x)
         m->mine = compressed_take(x, g.k * sizeof *m->mine);
         m->heard = compressed_take(x, g.k * sizeof *m->heard);
     }
-    x->own = compressed_take(x, sizeof g);
-    if (x->own)
-        memcpy(x->own, &g, sizeof g);
+    stream_own(x, &g, sizeof g);
 }
 
 static void pack(struct compressed *x)
@@ -194,7 +187,7 @@ static void landed(struct operation *op, int i)
 {
     struct compressed *x = op->data;
     struct gtopk *g = x->own;
-    const struct turn turn = turn_of(x, i), next = i + 1 < op->rounds ? turn_of(x, i + 1) : (struct turn){ .up = true };
+    const struct turn turn = turn_of(x, i);
     if (turn.role == (turn.up ? ROLE_PARENT : ROLE_CHILD))
         stream_cut(g->heard, stream_bytes(STREAM_ENTRIES, g->k));
     if (turn.up && turn.role == ROLE_PARENT)
@@ -203,6 +196,9 @@ static void landed(struct operation *op, int i)
         g->up_B = stream_B(g->mine);
     else if (turn.role == ROLE_CHILD)
         hear_result(g);
+    if (i + 1 == op->rounds)
+        return;
+    const struct turn next = turn_of(x, i + 1);
     if (!next.up && next.role == ROLE_PARENT)
         prepare_to_tell(g, &g->at[next.level]);
 }
@@ -235,7 +231,7 @@ const struct exchange exchange_gtopk = {
                         "codes",
                 .source = "Shi et al. 2019" },
     .refuses = own_entries_refuse,
-    .sent = sent,
+    .sent = stream_sent,
     .lay_out = lay_out,
     .plan = plan,
     .encode = whole_encode,

@@ -9,7 +9,7 @@
  * numbers (an entry has 2, index and value): at most 6k (p-1)/p with k entries in and out, but for the steps that measure the
  * global threshold, which gather all sums and choose the k largest. Every boundaries_every steps the parts are cut so that ranks'
  * own entries are as many in each, on the average. With feedback a value leaves its rank if it was sent and its index is in the
- * result.
+ * result. Memory: four lists of min(2k p, n) entries, n indices.
  *
  * Source: Li & Hoefler, "Near-Optimal Sparse Allreduce for Distributed Deep Learning", PPoPP'22, and its code.
  * Deviates: new cuts travel as one more entry in the messages of 2 and 5, not by an allreduce, and hold from the next step on. A
@@ -75,12 +75,6 @@ static const char *refuses(const struct exchange_terms *t)
     return NULL;
 }
 
-static bool sent(const struct exchange_terms *t, uint64_t *B_to)
-{
-    (void)B_to;
-    return t->coding.workers == 1;
-}
-
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -104,11 +98,8 @@ static void lay_out(struct compressed *x)
     o.chosen = compressed_take(x, o.most_sums * sizeof *o.chosen);
     o.value = compressed_take(x, o.most_sums * sizeof *o.value);
     o.gathering = (struct gathering){ .at = compressed_take(x, all_B), .room_B = all_B, .ranks = x->ranks, .rank = x->rank };
-    x->own = compressed_take(x, sizeof o);
-    if (!x->own)
-        return;
-    memcpy(x->own, &o, sizeof o);
-    for (int r = 0; r <= x->ranks; r++)
+    stream_own(x, &o, sizeof o);
+    for (int r = 0; o.kept && r <= x->ranks; r++)
         o.kept->cut[r] = (uint32_t)block_start(n, x->ranks, r);
 }
 
@@ -423,7 +414,7 @@ const struct exchange exchange_oktopk = {
                 .keys = keys,
                 .options_bytes = sizeof(struct options) },
     .refuses = refuses,
-    .sent = sent,
+    .sent = stream_sent,
     .lay_out = lay_out,
     .plan = plan,
     .encode = encode,

@@ -4,6 +4,8 @@
  *   sent: sum over t of 8 nnz_t (4n once 8 nnz_t > 4n), nnz_t: indices that any of 2^t ranks has
  *         8k log2 p where all ranks' indices are the same .. 8k (p-1) where none are; n (1 - (1 - k/n)^(2^t)) where they are random
  *
+ * Memory: three lists of min(p k, dense_from n) entries, or n floats where those can come.
+ *
  * Both ranks add the same two lists, and a + b has the bits of b + a: so by induction all ranks have the same bits. Any p, by
  * folding (fold.h). Good where ranks agree on what is large; else the lists fill up.
  * Source: Renggli et al., "SparCML", SC'19 (SSAR_Recursive_double); Fei et al., "OmniReduce", SIGCOMM 2021 merges alike.
@@ -39,12 +41,6 @@ static struct extent extent_in(const struct exchange_terms *t)
     return extent_of((struct range){ 0, n }, all < n ? all : n, (size_t)(o->dense_from * (double)n));
 }
 
-static bool sent(const struct exchange_terms *t, uint64_t *B_to)
-{
-    (void)B_to;
-    return t->coding.workers == 1;
-}
-
 static void lay_out(struct compressed *x)
 {
     whole_lay_out(x, true);
@@ -54,9 +50,7 @@ static void lay_out(struct compressed *x)
     d.mine = compressed_take(x, room_B);
     d.heard = compressed_take(x, room_B);
     d.merged = compressed_take(x, room_B);
-    x->own = compressed_take(x, sizeof d);
-    if (x->own)
-        memcpy(x->own, &d, sizeof d);
+    stream_own(x, &d, sizeof d);
 }
 
 static void pack(struct compressed *x)
@@ -143,7 +137,7 @@ const struct exchange exchange_sparse_doubling = {
                 .keys = keys,
                 .options_bytes = sizeof(struct options) },
     .refuses = own_entries_refuse,
-    .sent = sent,
+    .sent = stream_sent,
     .lay_out = lay_out,
     .plan = plan,
     .encode = whole_encode,

@@ -3,10 +3,11 @@
  *   1. p - 1 rounds: rank r sends its entries in part r + 1, r + 2, ... to its owner, which merges them     8k (p-1)/p
  *   2. ceil(log2 p) rounds: the merged parts are gathered                                                    8 nnz (p-1)/p
  *
- * bytes where indices are spread evenly, nnz: indices that any rank has; where a part is longer as entries than as floats (more
- * than half of it is there) it travels as floats, 4n (p-1)/p for all of them. What crowds in one part is sent by its owner
- * ceil(log2 p) times. Each index is added by one rank, so all have the same bits. Source: Renggli et al., "SparCML", SC'19
- * (SSAR_Split_allgather, and DSAR where parts become floats).
+ * bytes where indices are spread evenly; nnz: indices that any rank has. A part that is longer as entries than as floats (more than
+ * half of it is there) travels as floats, 4n (p-1)/p for all of them. What crowds in one part is sent by its owner ceil(log2 p)
+ * times. Each index is added by one rank, so all have the same bits. Memory: p + 3 parts, each of min(p k, n / 2p) entries, or n /
+ * p floats where those can come. Source: Renggli et al., "SparCML", SC'19 (SSAR_Split_allgather, and DSAR where parts become
+ * floats).
  */
 #include <string.h>
 
@@ -33,12 +34,6 @@ static size_t room_B(const struct exchange_terms *t, int ranks)
     return extent_room_B(&first);
 }
 
-static bool sent(const struct exchange_terms *t, uint64_t *B_to)
-{
-    (void)B_to;
-    return t->coding.workers == 1;
-}
-
 static void lay_out(struct compressed *x)
 {
     const size_t p = (size_t)x->ranks, part_B = room_B(&x->terms, x->ranks);
@@ -51,9 +46,7 @@ static void lay_out(struct compressed *x)
     s.merged = compressed_take(x, part_B);
     s.gathering =
         (struct gathering){ .at = compressed_take(x, p * part_B), .room_B = p * part_B, .ranks = x->ranks, .rank = x->rank };
-    x->own = compressed_take(x, sizeof s);
-    if (x->own)
-        memcpy(x->own, &s, sizeof s);
+    stream_own(x, &s, sizeof s);
 }
 
 /* The own part is complete: it is what this rank tells all. */
@@ -145,7 +138,7 @@ const struct exchange exchange_sparse_split = {
                 .help = "entries are added by the owner of their part of the vector, the parts gathered; rides sparse codes",
                 .source = "Renggli et al. 2019 (SparCML)" },
     .refuses = own_entries_refuse,
-    .sent = sent,
+    .sent = stream_sent,
     .lay_out = lay_out,
     .plan = plan,
     .encode = whole_encode,

@@ -190,7 +190,20 @@ uint64_t own_slices_sent_B(const struct compressed *x, const struct own_entries 
     return all;
 }
 
-/* ---- rounds -------------------------------------------------------------------------------------------------------------- */
+/* ---- what exchanges of streams share --------------------------------------------------------------------------------------- */
+
+bool stream_sent(const struct exchange_terms *t, uint64_t *B_to)
+{
+    (void)B_to;
+    return t->coding.workers == 1;
+}
+
+void stream_own(struct compressed *x, const void *own, size_t bytes)
+{
+    x->own = compressed_take(x, bytes);
+    if (x->own)
+        memcpy(x->own, own, bytes);
+}
 
 int rotation_to(const struct compressed *x, int i)
 {

@@ -72,8 +72,12 @@ void own_entries_slice(struct own_entries *own, int r, const struct extent *e);
 /* Bytes of the slices for other ranks. */
 uint64_t own_slices_sent_B(const struct compressed *x, const struct own_entries *own);
 
-/* ---- rounds ---- */
+/* ---- what exchanges of streams share ---- */
 
+/* exchange.sent: sizes depend on the data, but for one rank. */
+bool stream_sent(const struct exchange_terms *t, uint64_t *B_to);
+/* In lay_out: x->own becomes a copy of the member's struct. */
+void stream_own(struct compressed *x, const void *own, size_t bytes);
 /* In the i-th of p - 1 rounds (from 0) this rank sends to one and receives from another; each meets all others. */
 int rotation_to(const struct compressed *x, int i);
 int rotation_from(const struct compressed *x, int i);

@@ -1,4 +1,5 @@
-/* Private to kernels/: what the compressors that keep some of the floats share: how many, which, and how a code tells which.
+/* What the compressors that keep some of the floats share: how many, which, and how a code tells which. Of others only the
+ * exchanges of lists of entries (collectives/stream.h) use it: to select.
  *
  *     x[n] --select--> index[k], ascending --index coding--> side information | value[k] (float)
  *
