@@ -123,6 +123,24 @@ static void replicas_take_what_is_planned_in_every_stage_of_zero(void **state)
     }
 }
 
+/* Rooms for the longest codes, errors, what a compressor remembers. */
+static void codes_take_what_is_planned(void **state)
+{
+    (void)state;
+    static const char *const ways[][2] = {
+        { "exchange.compressor={\"name\":\"topk\",\"ratio\":1}", "exchange.error_feedback=true" },
+        { "exchange.compressor={\"name\":\"dgc\",\"ratio\":0.05}", "exchange.collective.name=allgather" },
+        { "exchange.compressor.name=qsgd", "exchange.collective.name=two-shot" },
+        { "exchange.compressor.name=powersgd", "exchange.error_feedback=true" },
+        { "exchange.compressor.name=threshold", "exchange.collective.name=sparse-doubling" },
+        { "exchange.compressor.name=topk", "exchange.collective.name=oktopk" },
+    };
+    skip_where_memory_cannot_be_told();
+    warm_up();
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        ASSERT_PLANNED(MANY_PARAMETERS, ways[i][0], ways[i][1], "batch.micro=2", "batch.global=16", "measure.verify=false");
+}
+
 static void stages_take_what_is_planned_with_every_schedule(void **state)
 {
     (void)state;
@@ -191,6 +209,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replicas_take_what_is_planned_in_every_stage_of_zero),
+        cmocka_unit_test(codes_take_what_is_planned),
         cmocka_unit_test(stages_take_what_is_planned_with_every_schedule),
         cmocka_unit_test(verification_takes_what_is_planned),
         cmocka_unit_test(verification_of_two_parts_takes_what_is_planned),
