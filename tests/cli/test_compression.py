@@ -15,7 +15,8 @@ VARYING = 'exchange.compressor={"name":"threshold","threshold":0.001}'
 # (ranks, what is set): a compressor, an exchange and a layout in each.
 PREDICTED = [
     (4, ['exchange.compressor={"name":"topk","ratio":0.05}', "parallel.tensor=2"]),
-    (4, ["exchange.compressor.name=qsgd", "exchange.collective.name=two-shot", "exchange.error_feedback=true", "parallel.pipeline=2"]),
+    (4, ["exchange.compressor.name=qsgd", "exchange.collective.name=two-shot", "exchange.error_feedback=true",
+         "parallel.pipeline=2"]),
     (4, ["exchange.compressor.name=ef-sign", "exchange.collective.name=ring-requantised", "parallel.pipeline=2",
          "parallel.schedule.name=chimera", "parallel.data=2"]),
     (4, ["exchange.compressor.name=powersgd", "exchange.error_feedback=true", "parallel.zero=1"]),
@@ -75,13 +76,15 @@ class Compression(InFolder):
         gradient = next(row["wire_B_counted"] for row in result["comm"] if row["name"] == "gradient")
         dense_B = result["comm_total"]["dense_equivalent_B"] / steps / ranks
         for name, expected in (("codec_s", codec_s), ("saved_B", dense_B - gradient / steps / ranks),
-                               ("break_even_B_per_s", c["saved_B"] / c["codec_s"]), ("dense_B_per_s", dense_B / c["dense_alone_s"])):
+                               ("break_even_B_per_s", c["saved_B"] / c["codec_s"]),
+                               ("dense_B_per_s", dense_B / c["dense_alone_s"])):
             self.assertTrue(math.isclose(c[name], expected, rel_tol=1e-9), name)
         faster = c["codec_s"] + c["exchange_alone_s"] < c["dense_alone_s"]
         self.assertEqual(c["verdict"], "saves time" if faster else "costs time")
         # 16 levels: 6 bits a float, and a float for each 512
         n = result["model"]["parameters_count"]
-        self.assertTrue(math.isclose(c["wire_bits_per_element"], (8 * math.ceil(6 * n / 8) + 32 * math.ceil(n / 512)) / n, rel_tol=1e-9))
+        bits = 8 * math.ceil(6 * n / 8) + 32 * math.ceil(n / 512)
+        self.assertTrue(math.isclose(c["wire_bits_per_element"], bits / n, rel_tol=1e-9))
         self.assertFalse(self.warned(result, "a code is larger") or self.warned(result, "sends more"))
 
     def test_without_codes_there_is_nothing_to_say_of_them(self):

@@ -1,4 +1,5 @@
 """What cannot be compressed, or not so, is refused before anything runs: one sentence that names key, value and what fits."""
+import concurrent.futures
 import json
 import unittest
 
@@ -27,17 +28,20 @@ OF_THIS_VECTOR = [
     ({"name": "qsgd", "levels": 200, "packing": "bytes"}, ("\"bytes\"", "levels = 200", "fits: 127")),
     ({"name": "qsgd", "scale_bits": 20}, ("scale_bits = 20", "fits: 16, 32")),
     ({"name": "terngrad", "coding": "base3", "packing": "bytes"}, ("\"base3\"", "\"bytes\"", "fits: one of them")),
-    ({"name": "powersgd"}, ("exchange.unit = \"bucket\"", "\"powersgd\"", "fits: exchange.unit = \"tensor\""), "--set exchange.unit=bucket"),
+    ({"name": "powersgd"}, ("exchange.unit = \"bucket\"", "\"powersgd\"", "fits: exchange.unit = \"tensor\""),
+     "--set exchange.unit=bucket"),
 ]
 CHAINS = [
     ({"name": "topk", "then": {"name": "powersgd"}}, ("exchange.compressor.then.name", "powersgd", "one of")),
     ({"name": "topk", "then": {"name": "dgc"}}, ("exchange.compressor.then.name", "dgc", "one of")),
     ({"name": "topk", "then": {"name": "qsgd", "levels": 0}}, ("exchange.compressor.then.levels = 0", "1 ..")),
-    ({"name": "topk", "then": {"name": "none", "then": {"name": "qsgd"}}}, ("exchange.compressor.then.then.name", "\"none\"", "fits:")),
+    ({"name": "topk", "then": {"name": "none", "then": {"name": "qsgd"}}},
+     ("exchange.compressor.then.then.name", "\"none\"", "fits:")),
     ({"name": "none", "then": {"name": "qsgd"}}, ("exchange.compressor.then.name", "\"none\"", "fits: exchange.compressor.name")),
     ({"name": "qsgd", "then": {"name": "topk"}}, ("\"qsgd\"", "\"topk\"", "those that keep some")),
     ({"name": "topk", "k": 100, "then": {"name": "topk", "k": 200}}, ("k = 200", "can be 100 at most")),
-    ({"name": "topk", "then": {"name": "topk", "then": {"name": "qsgd", "then": {"name": "fp16"}}}}, ("then.then.then", "no such key")),
+    ({"name": "topk", "then": {"name": "topk", "then": {"name": "qsgd", "then": {"name": "fp16"}}}},
+     ("then.then.then", "no such key")),
 ]
 EXCHANGES = [
     ({"name": "topk"}, ("\"topk\"", "exchange.collective.name = \"allreduce\"", "fits: \"allgather\""), f"{BY}.name=allreduce"),
@@ -63,10 +67,13 @@ FEEDBACK = [
 
 class Refused(InFolder):
     def assert_all_refused(self, mistakes, ranks=1):
-        for wrong, parts, *more in mistakes:
-            arguments = " ".join(["--config tiny.json", wrong if isinstance(wrong, str) else f"{CODES}='{json.dumps(wrong)}'", *more])
-            with self.subTest(arguments=arguments):
-                done = self.dmlbench(arguments, ranks) if ranks > 1 else self.command(f"{DMLBENCH} {arguments}")
+        """Four at a time: a start is mostly waiting."""
+        commands = [" ".join(["--config tiny.json", wrong if isinstance(wrong, str) else f"{CODES}='{json.dumps(wrong)}'", *more])
+                    for wrong, _, *more in mistakes]
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            ended = pool.map(lambda c: self.dmlbench(c, ranks) if ranks > 1 else self.command(f"{DMLBENCH} {c}"), commands)
+        for command, done, (_, parts, *_) in zip(commands, ended, mistakes):
+            with self.subTest(command=command):
                 self.assert_refused(done, 2, *parts)
         self.assertEqual(self.results(), [])
 
