@@ -127,7 +127,9 @@ status compressed_plan(struct compressed *x, struct operation *planned, size_t b
 {
     planned->purpose = x->terms.purpose;
     planned->n = planned->element_B = planned->segment_n = 1;
-    return engine_plan(x->engine, planned, bytes, &x->op);
+    TRY(engine_plan(x->engine, planned, bytes, &x->op));
+    x->op->logical_B = x->terms.kind->code_bytes(&x->terms.coding);
+    return STATUS_OK;
 }
 
 /* ---- one step ------------------------------------------------------------------------------------------------------------ */
