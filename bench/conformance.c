@@ -32,7 +32,7 @@ const struct check_name conformance_checks[CHECKS] = {
     [CHECK_MASKS] = { "masks", "masks", "share of kept entries that two workers have in common",
                       "share if independent, or the same or no entries",
                       "the masks of workers are neither independent nor shared" },
-    [CHECK_WORKERS] = { "workers", "workers", "covariance of two workers' errors in standard errors", NULL,
+    [CHECK_WORKERS] = { "workers", "workers", "covariance of two workers' errors over their variance", "if independent",
                         "errors of workers are not independent" },
     [CHECK_STATE] = { "state", "state", "codes that differ after a restored state, or do not differ without it", NULL,
                       "a restored state does not go on as before" },

@@ -119,12 +119,13 @@ static bool code_varies(const struct subject *s, bool own)
     return false;
 }
 
-/* Two workers, one vector: errors that each draws by itself do not go together. What they draw together may, and is not judged. */
+/* Two workers, one vector: errors that each draws by itself do not go together. What they draw together may, and is not judged,
+ * even if each adds to it by itself (a chain). */
 static void check_workers(const struct subject *s)
 {
     struct sample product = { 0 }, error2 = { 0 };
-    const bool own = code_varies(s, true);
-    if (!own && !code_varies(s, false))
+    const bool together = code_varies(s, false), own = !together && code_varies(s, true);
+    if (!own && !together)
         return;
     for (uint32_t t = 0; t < (uint32_t)s->draws; t++) {
         const struct coding a = subject_coding(s, 0, t), b = subject_coding(s, 1, t);

@@ -44,6 +44,11 @@ class Conformance(InFolder):
         masks = self.check("randk", "ratio=0.1", "shared=true")["checks"]["masks"]
         self.assertEqual((masks["measured"], masks["stated"], masks["verdict"]), (1, 1, "ok"))
 
+    def test_errors_that_workers_draw_together_and_alone_are_not_judged(self):
+        row = self.check("randk+qsgd", "ratio=0.3", "shared=true")
+        self.assertTrue(row["passes"])
+        self.assertIsNone(row["checks"]["workers"]["stated"])
+
     def test_top_k_keeps_its_share_and_claims_no_mean(self):
         checks = self.check("topk", "ratio=0.25")["checks"]
         self.assertEqual(set(checks), CHECKS)
