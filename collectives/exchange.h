@@ -79,8 +79,9 @@ void compressed_residual(struct compressed *x, enum exchange_moment now); /* at 
 void compressed_wait(struct compressed *x);
 void compressed_decode(struct compressed *x, float *sum);
 
-/* Of the last step: bits of information that this rank's codes hold (as the literature counts), and their bytes; seconds of work on
- * codes on their way; when the first message came. */
+/* Of the last step: floats that this rank coded (sums that it coded anew, too), the bits of information in its codes (as the
+ * literature counts), and their bytes; seconds of work on codes on their way; when the first message came. */
+double compressed_floats(const struct compressed *x);
 double compressed_logical_bits(const struct compressed *x);
 double compressed_code_B(const struct compressed *x);
 double compressed_work_s(const struct compressed *x);
