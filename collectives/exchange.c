@@ -148,7 +148,7 @@ void compressed_encode(struct compressed *x, int64_t step, float *vector)
     c->step = step;
     c->random.step = c->shared.step = (uint32_t)step;
     x->vector = vector;
-    x->bits = x->code_B = x->work_s = 0;
+    x->bits = x->code_B = 0;
     x->how->encode(x);
 }
 
@@ -193,11 +193,6 @@ double compressed_logical_bits(const struct compressed *x)
 double compressed_code_B(const struct compressed *x)
 {
     return x->code_B;
-}
-
-double compressed_work_s(const struct compressed *x)
-{
-    return x->work_s + operation_work_s(x->op);
 }
 
 double compressed_heard_s(const struct compressed *x)

@@ -79,11 +79,10 @@ void compressed_residual(struct compressed *x, enum exchange_moment now); /* at 
 void compressed_wait(struct compressed *x);
 void compressed_decode(struct compressed *x, float *sum);
 
-/* Of the last step: bits of information that this rank's codes hold (as the literature counts), and their bytes; seconds of work on
- * codes on their way; when the first message came. */
+/* Of the last step: bits of information that this rank's codes hold (as the literature counts), and their bytes; when the first
+ * message came. */
 double compressed_logical_bits(const struct compressed *x);
 double compressed_code_B(const struct compressed *x);
-double compressed_work_s(const struct compressed *x);
 double compressed_heard_s(const struct compressed *x);
 
 /* What is kept from step to step, *bytes of it: copied out and in, a run goes on bit for bit. */

@@ -19,7 +19,6 @@ struct compressed {
     float *vector;        /* [n] of the step */
     struct operation *op; /* set by plan */
     double bits, code_B;  /* see compressed_logical_bits: set or added to by encode, pack and landed; zero when a step begins */
-    double work_s;        /* of what is not in op */
 
     unsigned char *room; /* NULL while lay_out only counts */
     size_t kept_B, all_B;

@@ -117,6 +117,39 @@ static void predicted_planned_and_counted_bytes_agree_in_every_way_of_exchange(v
         }
 }
 
+/* By `hierarchical` with one rank in a node all coding and decoding is done on the way; what is left for afterwards is an addition.
+ */
+static void work_on_codes_on_their_way_is_decoding_whatever_was_waited_for(void **state)
+{
+    (void)state;
+    const char *const ways[] = { "exchange.progress=none", "exchange.progress=poll", "exchange.overlap=false" };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const char *const sets[] = { BATCH,
+                                     ways[i],
+                                     "exchange.compressor={\"name\":\"qsgd\",\"coding\":\"elias\"}",
+                                     "exchange.collective={\"name\":\"hierarchical\",\"node_ranks\":1}",
+                                     "exchange.bucket_B=4000",
+                                     "model.layers=6",
+                                     NULL };
+        struct config c = config_for(TEXT_GPT, job.ranks, sets);
+        struct trainer t;
+        struct stopwatch w;
+        assert_on_all_ranks(trainer_open(&t, &c, job.world) == STATUS_OK);
+        const double start_s = stopwatch_start(&w, t.clock, PHASE_DATA);
+        trainer_step(&t, 0, &w);
+        double left_s = stopwatch_stop(&w) - start_s;
+        for (int p = 0; p < PHASE_COUNT; p++) {
+            assert_on_all_ranks(w.spent_s[p] >= -1e-9);
+            left_s -= w.spent_s[p];
+        }
+        const double work_s = engine_work_s(t.engines[GROUP_WORLD]);
+        assert_on_all_ranks(work_s > 0 && w.spent_s[PHASE_DECODE] >= work_s);
+        assert_on_all_ranks(fabs(left_s) < 1e-6);
+        trainer_close(&t);
+        config_free(&c);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +161,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(top_all_with_error_feedback_is_the_dense_sum),
         cmocka_unit_test(error_feedback_changes_what_top_1_percent_learns),
         cmocka_unit_test(predicted_planned_and_counted_bytes_agree_in_every_way_of_exchange),
+        cmocka_unit_test(work_on_codes_on_their_way_is_decoding_whatever_was_waited_for),
     };
     RUN_ON_ALL_RANKS(argc, argv, tests);
 }
