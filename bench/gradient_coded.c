@@ -91,10 +91,11 @@ static double worth_of_loss(const struct config *c, int64_t step)
 static float *compensate(struct gradient *g, const struct bucket *b)
 {
     const struct config *c = g->config;
-    float *x = g->sums + b->place.at, *e = g->error + b->place.at;
-    const float kept = (float)(c->exchange.error_decay * worth_of_loss(c, g->step));
+    float *x = g->sums + b->place.at;
     if (!g->error)
         return x;
+    float *e = g->error + b->place.at;
+    const float kept = (float)(c->exchange.error_decay * worth_of_loss(c, g->step));
     if (kept != 1)
         scale(e, kept, b->place.n);
     add(e, x, b->place.n);

@@ -29,8 +29,7 @@ static void utc_now(char text[32])
     strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
 }
 
-static void warn(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void warn(struct report *r, const char *format, ...)
+void warn(struct report *r, const char *format, ...)
 {
     struct result *out = &r->result;
     if (out->n_warnings == REPORT_WARNINGS_MAX)
@@ -294,12 +293,7 @@ static void fill_warnings(struct report *r, const struct run *run)
              c->exchange.allreduce);
     if (!out->comm_total.match && isfinite(out->comm_total.wire_B_predicted.value))
         warn(r, "predicted and counted bytes differ");
-    const struct comm_row *gradient = result_comm(out, PURPOSE_GRADIENT);
-    if (gradient_is_coded(c) && gradient && gradient->wire_B_counted > out->comm_total.dense_equivalent_B * 1.01)
-        warn(r, "exchanging codes sends more than a ring allreduce of the gradients: %.3g times the bytes",
-             gradient->wire_B_counted / out->comm_total.dense_equivalent_B);
-    if (out->compression.wire_bits_per_element.value > 32)
-        warn(r, "a code is larger than its input: %.3g bits for each float of 32", out->compression.wire_bits_per_element.value);
+    warn_of_codes(r, run);
     warn_of_messages(r, run);
     if (out->interference.load_before > 0.5 * out->platform.cores && !job_is_simulated())
         warn(r, "the machine was busy before the run (load %.1f on %g cores)", out->interference.load_before, out->platform.cores);
@@ -358,6 +352,7 @@ status report_interrupted(const struct report *whole, const struct run *running,
     r.result.run.failed_step = (double)steps; /* it did not end */
     r.result.comm_total.wire_B_predicted = r.result.comm_total.wire_B_measured = maybe(NAN, no_totals);
     r.result.comm_total.wire_B_counted = r.result.comm_total.dense_equivalent_B = NAN;
+    no_compression(&r.result, no_totals);
     r.result.warnings = r.warnings;
     warn(&r, "interrupted: the samples are those of rank 0 alone");
     const status s = result_prepare(file, &r.result);

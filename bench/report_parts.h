@@ -20,6 +20,8 @@ enum { LEDGER_CALLS, LEDGER_MESSAGES, LEDGER_LOGICAL, LEDGER_PREDICTED, LEDGER_C
 /* All local, rank 0. sent[r->ranks * SENT_COUNT]: what the ranks sent, in rank order. */
 
 struct maybe maybe(double value, const char *why);
+/* report.c. Adds a sentence to the result's warnings, while there is room. */
+void warn(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* report_comm.c. rows[PURPOSE_COUNT] become the result's. */
 void fill_comm(struct report *r, const struct run *run, const double *sent, struct comm_row *rows);
 double replicas_of_a_part(const struct run *run);
@@ -32,5 +34,7 @@ void fill_metrics(struct result *out, const struct run *run, double *work);
 double mean_over_ranks(const struct result *out, enum phase p, size_t step);
 /* report_codes.c. After the bytes. work: room for four doubles a step. */
 void fill_compression(struct report *r, const struct run *run, const double *sent, double *work);
+void no_compression(struct result *out, const char *why);
+void warn_of_codes(struct report *r, const struct run *run);
 
 #endif

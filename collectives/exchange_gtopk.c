@@ -211,6 +211,15 @@ static status plan(struct compressed *x)
     return compressed_plan(x, &op, sizeof op);
 }
 
+static const char *refuses(const struct exchange_terms *t)
+{
+    if (compressor_traits(t->kind, t->coding.options) & COMPRESSOR_FEEDBACK)
+        return "it takes what it sent for received, and global top-k drops some of it (fits: \"allgather\", \"sparse-split\", or "
+               "\"topk\" with "
+               "error feedback)";
+    return own_entries_refuse(t);
+}
+
 static void residual(struct compressed *x)
 {
     const struct gtopk *g = x->own;
@@ -230,7 +239,7 @@ const struct exchange exchange_gtopk = {
                 .help = "a tree of ranks keeps the k largest of each sum of two lists, k the most entries of a code; rides sparse "
                         "codes",
                 .source = "Shi et al. 2019" },
-    .refuses = own_entries_refuse,
+    .refuses = refuses,
     .sent = stream_sent,
     .lay_out = lay_out,
     .plan = plan,

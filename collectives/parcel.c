@@ -10,7 +10,7 @@ struct coding parcel_coding(const struct exchange_terms *t, int blocks, int bloc
     struct coding c = t->coding;
     c.worker = by;
     c.random.worker += (uint32_t)by;
-    return coding_piece(&c, block_length(c.n, blocks, block), turn + 1);
+    return coding_piece(&c, block_length(c.n, blocks, block), 1 + turn * (uint32_t)blocks + (uint32_t)block);
 }
 
 bool parcel_is_fixed(const struct exchange_terms *t)

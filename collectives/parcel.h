@@ -15,7 +15,8 @@ struct parcel {
     unsigned char *at; /* [parcel_most_B], no alignment */
 };
 
-/* Block `block` of the vector cut into `blocks`, as rank `by` codes it in this turn (0, 1, ...) of its own. */
+/* Block `block` of the vector cut into `blocks`, as rank `by` codes it in this turn (0, 1, ...) of its own, with random
+ * numbers of their own for every block and turn. */
 struct coding parcel_coding(const struct exchange_terms *t, int blocks, int block, int by, uint32_t turn);
 
 /* Whether all sizes are known before; bytes of the length that travels where they are not. */

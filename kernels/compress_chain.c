@@ -8,7 +8,7 @@
 
 #include "kernels/chain.h"
 
-enum { LINE = 64, STAGE_TURN = 1 << 16 /* exchanges use turns below */ };
+enum { LINE = 64, STAGE_TURN = 1 << 30 /* exchanges use turns below: ranks squared at most */ };
 
 struct stage {
     const struct chain *chain;

@@ -17,7 +17,9 @@ static size_t encode(const struct coding *c, void *state, const float *x, unsign
 
 static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
 {
-    (void)bytes, (void)scratch;
+    (void)scratch;
+    if (bytes < code_bytes(c))
+        return;
     for (size_t i = 0; i < c->n; i++) {
         float value;
         memcpy(&value, code + i * sizeof value, sizeof value);

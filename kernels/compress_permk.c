@@ -62,16 +62,15 @@ static size_t encode(const struct coding *c, void *state, const float *x, unsign
 
 static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
 {
-    (void)bytes;
     const size_t k = own(c, scratch);
-    entries_add(entries_read(&index_seed, code, c->n, k, scratch), c->n, factor, y);
+    entries_add(entries_read(&index_seed, code, bytes, c->n, k, scratch), c->n, factor, y);
 }
 
 static size_t entries(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, float *value, void *scratch)
 {
-    (void)bytes, (void)scratch;
+    (void)scratch;
     const size_t k = own(c, index);
-    return entries_copy(entries_read(&index_seed, code, c->n, k, index), c->n, k, index, value);
+    return entries_copy(entries_read(&index_seed, code, bytes, c->n, k, index), c->n, k, index, value);
 }
 
 static double omega(const struct coding *c, const float *x)

@@ -90,6 +90,12 @@ static size_t part_elements(const struct coding *c, int part)
     return part == 0 ? f.left_count : f.right_count;
 }
 
+/* In this step. */
+static size_t bytes_now(const struct coding *c)
+{
+    return (part_elements(c, 0) + part_elements(c, 1)) * sizeof(float);
+}
+
 static size_t code_bytes(const struct coding *c)
 {
     const struct options *o = c->options;
@@ -223,7 +229,7 @@ static size_t encode(const struct coding *c, void *state, const float *x, unsign
     for (int part = 0; part < 2; part++)
         encode_part(c, state, x, part, code, scratch);
     summed(c, state, code);
-    return (part_elements(c, 0) + part_elements(c, 1)) * sizeof(float);
+    return bytes_now(c);
 }
 
 static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
@@ -232,6 +238,8 @@ static void decode(const struct coding *c, const unsigned char *code, size_t byt
         compress_none.decode(c, code, bytes, factor, y, scratch);
         return;
     }
+    if (bytes < bytes_now(c))
+        return;
     const struct factors f = factors_of(c);
     const struct room s = room_of(&f, scratch);
     memcpy(s.left, code, (f.left_count + f.right_count) * sizeof *s.left);

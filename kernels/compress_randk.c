@@ -80,25 +80,23 @@ static size_t encode(const struct coding *c, void *state, const float *x, unsign
     return entries_write(coding_of(o), x, c->n, index, k, scale, code);
 }
 
-static struct entries read_code(const struct coding *c, const unsigned char *code, uint32_t *index, void *map)
+static struct entries read_code(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, void *map)
 {
     const struct index_coding *coding = coding_of(c->options);
     if (coding == &index_seed)
         draw(c, index, map);
-    return entries_read(coding, code, c->n, most_entries(c), index);
+    return entries_read(coding, code, bytes, c->n, most_entries(c), index);
 }
 
 static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
 {
-    (void)bytes;
     uint32_t *index = (uint32_t *)((unsigned char *)scratch + select_random_bytes(c->n));
-    entries_add(read_code(c, code, index, scratch), c->n, factor, y);
+    entries_add(read_code(c, code, bytes, index, scratch), c->n, factor, y);
 }
 
 static size_t entries(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, float *value, void *scratch)
 {
-    (void)bytes;
-    return entries_copy(read_code(c, code, index, scratch), c->n, most_entries(c), index, value);
+    return entries_copy(read_code(c, code, bytes, index, scratch), c->n, most_entries(c), index, value);
 }
 
 static double omega(const struct coding *c, const float *x)

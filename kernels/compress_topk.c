@@ -66,15 +66,14 @@ static size_t encode(const struct coding *c, void *state, const float *x, unsign
 
 static void decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)
 {
-    (void)bytes;
-    entries_add(entries_read(coding_of(c), code, c->n, most_entries(c), scratch), c->n, factor, y);
+    entries_add(entries_read(coding_of(c), code, bytes, c->n, most_entries(c), scratch), c->n, factor, y);
 }
 
 static size_t entries(const struct coding *c, const unsigned char *code, size_t bytes, uint32_t *index, float *value, void *scratch)
 {
-    (void)bytes, (void)scratch;
+    (void)scratch;
     const size_t k = most_entries(c);
-    return entries_copy(entries_read(coding_of(c), code, c->n, k, index), c->n, k, index, value);
+    return entries_copy(entries_read(coding_of(c), code, bytes, c->n, k, index), c->n, k, index, value);
 }
 
 static double delta(const struct coding *c, const float *x)

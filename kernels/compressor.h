@@ -91,8 +91,8 @@ struct compressor {
      * for any input, but for matrices. REQUIRED. */
     size_t (*encode)(const struct coding *c, void *state, const float *x, unsigned char *code, void *scratch);
     size_t (*pack)(const struct coding *c, unsigned char *code, void *scratch); /* symbols to the code's bits. OPTIONAL. */
-    /* y[n] += factor * decoded code of the worker that c is of. A hostile code never writes outside y: what cannot be is left out.
-     * REQUIRED. */
+    /* y[n] += factor * decoded code of the worker that c is of. A hostile code never writes outside y, and none is read behind its
+     * bytes: what cannot be is left out. REQUIRED. */
     void (*decode)(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch);
     /* The sum of all workers' decoded codes becomes what counts as their sum (a majority vote). OPTIONAL. */
     void (*finish_sum)(const struct coding *c, float *y);

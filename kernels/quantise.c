@@ -79,7 +79,7 @@ static float measure(const struct quantiser *q, const float *x, size_t n)
     float scale = q->norm == QUANTISE_MAX ? norm_largest(x, n) : (float)sqrt(norm_squares(x, n));
     if (q->clip > 0)
         scale = fminf(scale, (float)(q->clip * sqrt(norm_squares(x, n) / (double)n)));
-    if (q->scale_bits == 16)
+    if (q->scale_bits == 16 && isfinite(scale)) /* the bits of a NaN would wrap around */
         scale = round_up_to_bfloat(scale);
     if (!isfinite(scale))
         return NAN;

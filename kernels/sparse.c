@@ -249,11 +249,15 @@ void select_random(const struct random *r, size_t n, size_t k, uint32_t *index, 
         listed = append_bits(index, listed, k, (uint32_t)(64 * i), words[i]);
 }
 
-struct entries entries_read(const struct index_coding *coding, const unsigned char *code, size_t n, size_t k, uint32_t *room)
+struct entries entries_read(const struct index_coding *coding, const unsigned char *code, size_t bytes, size_t n, size_t k,
+                            uint32_t *room)
 {
+    const size_t side = coding->bytes(n, k);
+    if (bytes < side + k * sizeof(float))
+        return (struct entries){ 0 };
     if (coding->read)
         coding->read(code, n, k, room);
-    return (struct entries){ k, coding->read ? (const unsigned char *)room : code, code + coding->bytes(n, k) };
+    return (struct entries){ k, coding->read ? (const unsigned char *)room : code, code + side };
 }
 
 size_t entries_write(const struct index_coding *coding, const float *x, size_t n, const uint32_t *index, size_t k, float scale,
@@ -314,7 +318,7 @@ size_t list_scratch_bytes(const struct coding *c)
 
 struct entries list_read(const unsigned char *code, size_t bytes)
 {
-    return entries_read(&index_list, code, 0, bytes / (sizeof(uint32_t) + sizeof(float)), NULL);
+    return entries_read(&index_list, code, bytes, 0, bytes / (sizeof(uint32_t) + sizeof(float)), NULL);
 }
 
 void list_decode(const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y, void *scratch)

@@ -77,8 +77,10 @@ struct entries {
     const unsigned char *index, *value;
 };
 
-/* The code's index[k] by a coding, value[k] after it. room[k] is used where the indices have to be decoded. */
-struct entries entries_read(const struct index_coding *coding, const unsigned char *code, size_t n, size_t k, uint32_t *room);
+/* The code's index[k] by a coding, value[k] after it; nothing where the bytes are fewer. room[k] is used where the indices have to
+ * be decoded. */
+struct entries entries_read(const struct index_coding *coding, const unsigned char *code, size_t bytes, size_t n, size_t k,
+                            uint32_t *room);
 /* Writes index[k] by a coding and scale * x at them as value[k]; returns the bytes of both. */
 size_t entries_write(const struct index_coding *coding, const float *x, size_t n, const uint32_t *index, size_t k, float scale,
                      unsigned char *code);

@@ -121,6 +121,21 @@ static void masks_are_independent_or_shared_as_asked_for(void **state)
     }
 }
 
+/* Both masks of a block, 1/4 each, leave 1/16; what two blocks have in common is 1/256 of a block, and 1/16 if they draw alike. */
+static void blocks_of_a_vector_have_masks_of_their_own(void **state)
+{
+    (void)state;
+    const struct subject s = { "two-shot", "", "randk", "ratio=0.25 shared=true" };
+    struct compressed *x = opened(&s, N_MOST);
+    play(x, N_MOST, 0, EQUAL);
+    closed(x);
+    const size_t m = (size_t)(N_MOST / job.ranks), second = block_start(N_MOST, job.ranks, 1);
+    size_t common = 0;
+    for (size_t i = 0; i < m; i++)
+        common += sum[i] != 0 && sum[second + i] != 0;
+    assert_on_all_ranks(common > 0 && common < m / 64);
+}
+
 /* ---- bias ---------------------------------------------------------------------------------------------------------------- */
 
 /* The sum's share of the true sum, over steps: its mean is 1, but not if a code of codes is made with the same random numbers. */
@@ -169,6 +184,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(requantised_sums_have_the_errors_derived),
         cmocka_unit_test(integers_are_added_without_further_error),
         cmocka_unit_test(masks_are_independent_or_shared_as_asked_for),
+        cmocka_unit_test(blocks_of_a_vector_have_masks_of_their_own),
         cmocka_unit_test(sums_of_unbiased_codes_are_unbiased_however_often_they_are_coded),
     };
     RUN_ON_ALL_RANKS(argc, argv, tests);

@@ -262,6 +262,7 @@ static void none_sends_every_bit(void **state)
     memset(y, 0, N * sizeof *y);
     compress_none.decode(&c, code + 1, 4 * N, 1, y, NULL);
     assert_memory_equal(y, x, 4 * N);
+    compress_none.decode(&c, code + 1, 4 * N - 1, 1, y, NULL); /* cut short: says nothing */
     compress_none.decode(&c, code + 1, 4 * N, -1, y, NULL);
     for (int i = 0; i < N; i++)
         assert_true(y[i] == 0);

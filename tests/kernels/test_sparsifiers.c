@@ -131,6 +131,24 @@ static void codes_of_random_bytes_stay_within_the_vector(void **state)
         }
 }
 
+static void a_code_that_is_cut_short_says_nothing(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < COUNT(members); m++) {
+        const struct compressor *k = members[m].kind;
+        const struct coding c = coding(m, 1000);
+        if (!(compressor_traits(k, c.options) & COMPRESSOR_FIXED_SIZE))
+            continue;
+        random_normal(&(struct random){ .seed = 3 }, 1, 0, x, 1000);
+        memset(y, 0, sizeof y);
+        const size_t bytes = encode(k, &c, code) - sizeof(float) - 1; /* a worker of permk may end with a zero of no use */
+        k->decode(&c, code, bytes, 1, y, scratch);
+        assert_int_equal(k->entries(&c, code, bytes, list, value, scratch), 0);
+        for (size_t i = 0; i < MOST; i++)
+            assert_true(y[i] == 0);
+    }
+}
+
 /* |x - C(x)|^2 <= (1 - delta) |x|^2, on magnitudes that are all equal (where top-k's is an equality) and on others. */
 static void deterministic_members_keep_their_delta(void **state)
 {
@@ -344,6 +362,7 @@ int main(void)
         cmocka_unit_test(nothing_is_written_beyond_code_and_scratch_at_odd_addresses),
         cmocka_unit_test(entries_ascend_and_are_what_decode_adds),
         cmocka_unit_test(codes_of_random_bytes_stay_within_the_vector),
+        cmocka_unit_test(a_code_that_is_cut_short_says_nothing),
         cmocka_unit_test(deterministic_members_keep_their_delta),
         cmocka_unit_test(randk_keeps_every_float_and_every_pair_equally_often),
         cmocka_unit_test(randk_s_workers_overlap_by_k_over_n_unless_they_share),
