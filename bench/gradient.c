@@ -221,10 +221,12 @@ struct range gradient_wait(struct gradient *g, int i, struct stopwatch *w)
 /* Codes are those of the last step. */
 static void play_start(struct gradient *g, const struct bucket *b, bool coded)
 {
-    if (coded)
+    if (coded) {
+        compressed_again(b->coded);
         compressed_start(b->coded);
-    else
+    } else {
         engine_start(g->engine, b->op);
+    }
 }
 
 static void play_wait(struct gradient *g, const struct bucket *b, bool coded)

@@ -158,6 +158,12 @@ void compressed_pack(struct compressed *x)
         x->how->pack(x);
 }
 
+void compressed_again(struct compressed *x)
+{
+    if (x->how->again)
+        x->how->again(x);
+}
+
 void compressed_start(struct compressed *x)
 {
     engine_start(x->engine, x->op);

@@ -42,6 +42,7 @@ struct exchange {
     status (*plan)(struct compressed *x);   /* local: plans x->op on the engine */
     void (*encode)(struct compressed *x);   /* x->vector to symbols or codes */
     void (*pack)(struct compressed *x);     /* symbols to codes. OPTIONAL */
+    void (*again)(struct compressed *x);    /* what has been changed on the way is as pack left it. OPTIONAL */
     void (*residual)(struct compressed *x); /* x->vector -= what of it travels. OPTIONAL: else it is so at the end */
     enum exchange_moment residual_moment;
     void (*finish)(struct compressed *x);             /* collective: what follows x->op. OPTIONAL */
@@ -78,6 +79,10 @@ void compressed_start(struct compressed *x);
 void compressed_residual(struct compressed *x, enum exchange_moment now); /* at each of the moments */
 void compressed_wait(struct compressed *x);
 void compressed_decode(struct compressed *x, float *sum);
+
+/* Instead of encode and pack: the codes of the last step can be started once more, and take as many bytes. Sums and errors are then
+ * undefined. */
+void compressed_again(struct compressed *x);
 
 /* Of the last step: bits of information that this rank's codes hold (as the literature counts), and their bytes; when the first
  * message came. */
