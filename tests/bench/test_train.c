@@ -69,6 +69,32 @@ static void overlap_progress_and_buckets_change_no_bit(void **state)
     }
 }
 
+#define BY(how)    "exchange.collective={\"name\":\"" how "\"}"
+#define CODE(kind) "exchange.compressor={\"name\":\"" kind "\"}"
+#define NODES_OF_1 "exchange.collective={\"name\":\"hierarchical\",\"node_ranks\":1}"
+
+/* Codes are decoded and coded anew by whoever makes progress, beside what goes on. */
+static void progress_changes_no_bit_of_what_codes_bring(void **state)
+{
+    (void)state;
+    const int p = ranks_at_most(4);
+    const char *const progress[] = { "exchange.progress=none", "exchange.progress=poll", "exchange.progress=thread" };
+    const char *const ways[][2] = {
+        { BY("allgather"), CODE("qsgd") },        { BY("two-shot"), CODE("qsgd") },     { BY("server"), CODE("qsgd") },
+        { BY("ring-requantised"), CODE("qsgd") }, { BY("ring-widened"), CODE("qsgd") }, { NODES_OF_1, CODE("qsgd") },
+        { BY("sparse-doubling"), CODE("topk") },  { BY("sparse-split"), CODE("topk") }, { BY("gtopk"), CODE("topk") },
+        { BY("oktopk"), CODE("topk") },
+    };
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+        struct trained one[3];
+        for (int i = 0; i < (job_is_simulated() ? 2 : 3); i++) {
+            one[i] = TRAIN(TEXT_GPT, p, BATCH, ways[w][0], ways[w][1], progress[i], "exchange.error_feedback=true",
+                           "exchange.bucket_B=10000");
+            assert_on_all_ranks(same_bits(&one[i], &one[0]));
+        }
+    }
+}
+
 static void the_same_run_twice_gives_the_same_bits_and_another_seed_does_not(void **state)
 {
     (void)state;
@@ -127,7 +153,7 @@ static void work_on_codes_on_their_way_is_decoding_whatever_was_waited_for(void 
         const char *const sets[] = { BATCH,
                                      ways[i],
                                      "exchange.compressor={\"name\":\"qsgd\",\"coding\":\"elias\"}",
-                                     "exchange.collective={\"name\":\"hierarchical\",\"node_ranks\":1}",
+                                     NODES_OF_1,
                                      "exchange.bucket_B=4000",
                                      "model.layers=6",
                                      NULL };
@@ -154,11 +180,10 @@ static void work_on_codes_on_their_way_is_decoding_whatever_was_waited_for(void 
 static void an_exchange_that_is_played_again_sends_as_many_bytes(void **state)
 {
     (void)state;
-    const char *const ways[] = { "allgather", "two-shot", "server", "sparse-doubling", "sparse-split", "gtopk", "oktopk" };
+    const char *const ways[] = { BY("allgather"),    BY("two-shot"), BY("server"), BY("sparse-doubling"),
+                                 BY("sparse-split"), BY("gtopk"),    BY("oktopk") };
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        char way[80];
-        snprintf(way, sizeof way, "exchange.collective={\"name\":\"%s\"}", ways[i]);
-        const char *const sets[] = { BATCH, way, "exchange.compressor={\"name\":\"topk\",\"ratio\":0.03}", NULL };
+        const char *const sets[] = { BATCH, ways[i], "exchange.compressor={\"name\":\"topk\",\"ratio\":0.03}", NULL };
         struct config c = config_for(TEXT_MLP, job.ranks, sets);
         struct trainer t;
         struct stopwatch w;
@@ -182,6 +207,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(tree_reduction_differs_in_bits_from_the_fast_one),
         cmocka_unit_test(every_allreduce_trains_like_one_rank),
         cmocka_unit_test(overlap_progress_and_buckets_change_no_bit),
+        cmocka_unit_test(progress_changes_no_bit_of_what_codes_bring),
         cmocka_unit_test(the_same_run_twice_gives_the_same_bits_and_another_seed_does_not),
         cmocka_unit_test(top_all_with_error_feedback_is_the_dense_sum),
         cmocka_unit_test(error_feedback_changes_what_top_1_percent_learns),
