@@ -195,7 +195,7 @@ static status every_route_has_a_micro_batch(struct config *c, int ranks)
         return STATUS_OK;
     char micro[64] = "";
     if (global >= wanted)
-        snprintf(micro, sizeof micro, ", batch.micro = %lld", (long long)((global - 1) / (wanted - 1)));
+        snprintf(micro, sizeof micro, " or batch.micro = %lld", (long long)((global - 1) / (wanted - 1)));
     return status_fail(
         STATUS_USAGE,
         "%s: batch.global = %lld in micro-batches of batch.micro = %lld makes %lld, which is less than one for each of "

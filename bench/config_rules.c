@@ -83,6 +83,22 @@ static status errors_are_kept(struct config *c, int ranks)
                        c->origin, c->exchange.error_decay, c->exchange.error_units);
 }
 
+/* Both have defaults, so only what was given tells. */
+static status one_key_says_how_many(struct config *c, int ranks)
+{
+    (void)ranks;
+    static const char *const paths[] = { "exchange.compressor", "exchange.compressor.then", "exchange.compressor.then.then" };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char k[64], ratio[64];
+        snprintf(k, sizeof k, "%s.k", paths[i]);
+        snprintf(ratio, sizeof ratio, "%s.ratio", paths[i]);
+        if (config_was_given(c, k) && config_was_given(c, ratio))
+            return status_fail(STATUS_USAGE, "%s: %s and %s both say how many floats are kept (fits: one of them)", c->origin, k,
+                               ratio);
+    }
+    return STATUS_OK;
+}
+
 static status tree_needs_plain_sums(struct config *c, int ranks)
 {
     (void)ranks;
@@ -163,8 +179,9 @@ static status no_thread_in_simulation(struct config *c, int ranks)
     return STATUS_OK;
 }
 
-static config_rule *const before_layout[] = { name_is_a_file_name, sizes_are_whole_floats, model_is_possible,
-                                              chain_has_links,     exchange_is_chosen,     NULL };
+static config_rule *const before_layout[] = {
+    name_is_a_file_name, sizes_are_whole_floats, model_is_possible, chain_has_links, one_key_says_how_many, exchange_is_chosen, NULL
+};
 static config_rule *const after_layout[] = { allreduce_suits_the_replicas, feedback_needs_a_loss,   errors_are_kept,
                                              tree_needs_plain_sums,        tree_needs_sums,         tensor_ranks_agree_on_codes,
                                              matrices_are_tensors,         no_thread_in_simulation, NULL };

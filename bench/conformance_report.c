@@ -241,7 +241,10 @@ static status check_codec(const char *names, const struct config *c, struct conf
     if (why)
         return status_fail(STATUS_USAGE, "--conformance %s: %s", names, why);
     codec_of(c, &codec);
-    return conformance_check(codec.kind, codec.options, row);
+    TRY(conformance_check(codec.kind, codec.options, row));
+    if (row->refused_n && !row->cells[CHECK_BYTES].checked)
+        return status_fail(STATUS_USAGE, "--conformance %s: codes none of the vectors: %s", names, row->refused);
+    return STATUS_OK;
 }
 
 static status check_one(const char *names, const struct option_values *sets, struct conformance_row *row)

@@ -153,7 +153,7 @@ void coded_wait(struct gradient *g, struct bucket *b, struct stopwatch *w)
     stopwatch_switch(w, PHASE_DECODE);
     compressed_decode(b->coded, g->sums + b->place.at);
     stopwatch_switch(w, was);
-    g->sent.floats += (double)b->place.n;
+    g->sent.floats += compressed_floats(b->coded);
     g->sent.bits += compressed_logical_bits(b->coded);
     g->sent.B += compressed_code_B(b->coded);
 }

@@ -87,8 +87,7 @@ static void fill_sent(const struct run *run, double *sent)
     sent[SENT_RSS] = job_is_simulated()   ? NAN /* one process holds all simulated ranks */
                      : run->samples.steps ? run->after.peak_rss_B
                                           : usage_now().peak_rss_B;
-    const struct gradient_codes codes = trainer_codes(&run->trainer);
-    memcpy(sent + SENT_CODES, (const double[]){ codes.floats, codes.bits, codes.B }, 3 * sizeof *sent);
+    memcpy(sent + SENT_CODES, (const double[]){ run->codes.floats, run->codes.bits, run->codes.B }, 3 * sizeof *sent);
     for (int p = 0; p < PURPOSE_COUNT; p++) {
         const struct ledger_row *row = &run->ledger.rows[p];
         const double fields[LEDGER_FIELDS] = {
@@ -103,6 +102,14 @@ static void fill_sent(const struct run *run, double *sent)
     }
 }
 
+/* One number of every rank and step, to `at` on rank 0; returns what lies behind it. */
+static double *gather_matrix(const struct job *job, const double *own, size_t steps, double **matrix, double *at)
+{
+    job_gather_doubles(job, own, steps, at);
+    *matrix = at;
+    return at ? at + (size_t)job->ranks * steps : NULL;
+}
+
 /* The samples of all ranks, and what each sent; on rank 0 in r->storage. */
 static const double *gather(struct report *r, const struct run *run)
 {
@@ -112,17 +119,15 @@ static const double *gather(struct report *r, const struct run *run)
     fill_sent(run, sent);
     r->ranks = ranks;
     if (job->rank == 0)
-        r->storage = job_allocate(job, ranks * (SENT_COUNT + (1 + PHASE_COUNT) * steps) * sizeof(double));
+        r->storage = job_allocate(job, ranks * (SENT_COUNT + (2 + PHASE_COUNT) * steps) * sizeof(double));
     double *at = r->storage;
     double *const all = at;
     job_gather_doubles(job, sent, SENT_COUNT, all);
     at = at ? at + ranks * SENT_COUNT : NULL;
-    for (int p = -1; p < PHASE_COUNT; p++) {
-        double **matrix = p < 0 ? &r->result.samples.step_s : &r->result.samples.phase_s[p];
-        job_gather_doubles(job, p < 0 ? run->samples.step_s : run->samples.phase_s[p], steps, at);
-        *matrix = at;
-        at = at ? at + ranks * steps : NULL;
-    }
+    at = gather_matrix(job, run->samples.step_s, steps, &r->result.samples.step_s, at);
+    at = gather_matrix(job, run->samples.gradient_B, steps, &r->result.samples.gradient_B, at);
+    for (int p = 0; p < PHASE_COUNT; p++)
+        at = gather_matrix(job, run->samples.phase_s[p], steps, &r->result.samples.phase_s[p], at);
     return all;
 }
 
@@ -347,6 +352,7 @@ status report_interrupted(const struct report *whole, const struct run *running,
     r.ranks = 1;
     fill_sent(&run, sent);
     r.result.samples.step_s = run.samples.step_s;
+    r.result.samples.gradient_B = run.samples.gradient_B;
     memcpy(r.result.samples.phase_s, run.samples.phase_s, sizeof run.samples.phase_s);
     fill(&r, &run, sent, STATUS_FAILED, why);
     r.result.run.failed_step = (double)steps; /* it did not end */

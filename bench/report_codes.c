@@ -7,6 +7,7 @@
  * training systems", MLSys 2022.
  */
 #include <math.h>
+#include <string.h>
 
 #include "bench/codec.h"
 #include "bench/report_parts.h"
@@ -29,6 +30,17 @@ static double codec_s(const struct result *out, double *work)
             work[i] += mean_over_ranks(out, phases[p], first + i);
     }
     return statistic_of(work, n, work + n).median;
+}
+
+/* By a rank in a measured step: mean. */
+static double sent_B(const struct result *out)
+{
+    const size_t first = (size_t)out->samples.warmup_steps;
+    double sum = 0;
+    for (size_t r = 0; r < out->samples.ranks; r++)
+        for (size_t i = first; i < out->samples.steps; i++)
+            sum += out->samples.gradient_B[r * out->samples.steps + i];
+    return sum / (double)out->samples.ranks / out->samples.measured_steps;
 }
 
 /* Not by the two rates: messages have latencies, too, and codes may take more of them or fewer. */
@@ -78,18 +90,18 @@ void fill_compression(struct report *r, const struct run *run, const double *sen
 {
     struct result *out = &r->result;
     const struct comm_row *gradient = result_comm(out, PURPOSE_GRADIENT);
-    const char *one = "there is one replica, or the run did not get to its end", *no_floats = "no step was run";
+    const char *one = "there is one replica, or the run did not get to its end", *no_floats = "no step was measured";
     no_compression(out, "gradients are exchanged as they are");
     if (!gradient_is_coded(run->config))
         return;
-    const double floats = over_ranks(r, sent, SENT_CODES), steps = (double)run->samples.steps, ranks = (double)r->ranks;
-    const double dense_B = out->comm_total.dense_equivalent_B / steps / ranks, spent_s = codec_s(out, work);
+    const double floats = over_ranks(r, sent, SENT_CODES), ranks = (double)r->ranks;
+    const double dense_B = out->comm_total.dense_equivalent_B / (double)run->samples.steps / ranks, spent_s = codec_s(out, work);
     const bool exchanged = gradient && replicas_of_a_part(run) > 1;
-    const double saved_B = exchanged ? dense_B - gradient->wire_B_counted / steps / ranks : NAN;
+    const double saved_B = exchanged ? dense_B - sent_B(out) : NAN;
     out->compression.name = codec_name(run->config, out->compression.text);
     out->compression.logical_bits_per_element = maybe(over_ranks(r, sent, SENT_CODES + 1) / floats, no_floats);
     out->compression.wire_bits_per_element = maybe(8 * over_ranks(r, sent, SENT_CODES + 2) / floats, no_floats);
-    out->compression.codec_s = maybe(spent_s, "no step was measured");
+    out->compression.codec_s = maybe(spent_s, no_floats);
     out->compression.saved_B = maybe(saved_B, one);
     out->compression.break_even_B_per_s = maybe(saved_B > 0 ? saved_B / spent_s : NAN, exchanged ? "nothing is saved" : one);
     out->compression.dense_B_per_s = maybe(dense_B / run->dense_alone_s, one);

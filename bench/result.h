@@ -73,7 +73,7 @@ struct result {
     struct {
         double warmup_steps, measured_steps;
         size_t steps, ranks;          /* shape of the arrays below; steps counts what was really run, warm-up included */
-        double *step_s;               /* [ranks][steps] */
+        double *step_s, *gradient_B;  /* [ranks][steps] */
         double *phase_s[PHASE_COUNT]; /* each [ranks][steps] */
         double *loss;                 /* [steps], mean of the global batch before the step's update */
         bool *warmup;                 /* [steps] */

@@ -233,19 +233,21 @@ const struct field result_fields[] = {
     { "compression.name", FIELD_TEXT, AT(compression.name), "gradients are exchanged as they are",
       .help = "Compressor, or chain of them." },
     { "compression.logical_bits_per_element", FIELD_MAYBE, AT(compression.logical_bits_per_element),
-      .help = "Bits of information in a rank's codes, as the literature counts them, for each float that went into them." },
+      .help = "Bits of information in the codes of the measured steps for each float that was coded: without padding, headers of "
+              "messages "
+              "and room for sums." },
     { "compression.wire_bits_per_element", FIELD_MAYBE, AT(compression.wire_bits_per_element),
-      .help = "Bits that these codes have on the wire, headers and padding included. How often they travel is in comm." },
+      .help = "Bits that these codes have on the wire. How often they travel is in comm." },
     { "compression.codec_s", FIELD_MAYBE, AT(compression.codec_s), .unit = "seconds",
       .help = "Encoding, packing, residual and decoding in a measured step: median over the steps of the mean over the ranks." },
     { "compression.saved_B", FIELD_MAYBE, AT(compression.saved_B), .unit = "bytes",
-      .help = "What a rank sends less in a step than for ring allreduces of the same gradients." },
+      .help = "What a rank sends less in a measured step than for ring allreduces of the same gradients; mean." },
     { "compression.break_even_B_per_s", FIELD_MAYBE, AT(compression.break_even_B_per_s), .unit = "bytes/s",
       .help = "saved_B over codec_s: on a slower network than this, compression saves time." },
     { "compression.dense_B_per_s", FIELD_MAYBE, AT(compression.dense_B_per_s), .unit = "bytes/s",
       .help = "What this run's network gave a rank: what ring allreduces of the gradients send, over dense_alone_s." },
     { "compression.exchange_alone_s", FIELD_MAYBE, AT(compression.exchange_alone_s), .unit = "seconds",
-      .help = "A step's codes exchanged with nothing computed beside it." },
+      .help = "The last step's codes exchanged with nothing computed beside it." },
     { "compression.dense_alone_s", FIELD_MAYBE, AT(compression.dense_alone_s), .unit = "seconds",
       .help = "The gradients instead, by exchange.allreduce." },
     { "compression.verdict", FIELD_TEXT, AT(compression.verdict), "one of the times is not known",
@@ -266,6 +268,8 @@ const struct field result_fields[] = {
     { "samples.loss", FIELD_SERIES, AT(samples.loss), not_finite, .unit = "nats",
       .help = "[step]: mean of the global batch before the update." },
     { "samples.step_s", FIELD_MATRIX, AT(samples.step_s), not_run, .unit = "seconds", .help = "[rank][step]: time of the step." },
+    { "samples.gradient_B", FIELD_MATRIX, AT(samples.gradient_B), not_run, .unit = "bytes",
+      .help = "[rank][step]: sent for the exchange of gradients." },
 #define PHASE(name, id, meaning)                                                                                                   \
     {                                                                                                                              \
         "samples.phase_s." name, FIELD_MATRIX, AT(samples.phase_s) + (id) * sizeof(double *), not_run,                             \

@@ -16,12 +16,12 @@
 static status allocate_samples(struct samples *s, int64_t steps)
 {
     const size_t n = (size_t)steps;
-    double *at = calloc((PHASE_COUNT + 2) * n + 1, sizeof *at);
+    double *at = calloc((PHASE_COUNT + 3) * n + 1, sizeof *at);
     if (!at)
         return status_fail(STATUS_FAILED, "no memory for the samples of %lld steps", (long long)steps);
-    *s = (struct samples){ .storage = at, .step_s = at, .loss = at + n };
+    *s = (struct samples){ .storage = at, .step_s = at, .loss = at + n, .gradient_B = at + 2 * n };
     for (int p = 0; p < PHASE_COUNT; p++)
-        s->phase_s[p] = at + (size_t)(2 + p) * n;
+        s->phase_s[p] = at + (size_t)(3 + p) * n;
     return STATUS_OK;
 }
 
@@ -84,9 +84,13 @@ static double sgemm_rate(struct run *r)
 
 /* ---- warm up and time ---------------------------------------------------------------------------------------------------- */
 
-/* What the steps sent, and not what was sent before to verify the gradients. */
-static void count_bytes(struct run *r)
+/* What the steps sent, and not what was sent before to verify the gradients. Codes are those of the measured steps, since `warm`.
+ */
+static void count_bytes(struct run *r, const struct gradient_codes *warm)
 {
+    const struct gradient_codes all = trainer_codes(&r->trainer);
+    if (r->samples.steps > r->samples.warmup_steps)
+        r->codes = (struct gradient_codes){ all.floats - warm->floats, all.bits - warm->bits, all.B - warm->B };
     r->sent_after = trainer_ledger(&r->trainer);
     r->ledger = ledger_since(&r->sent_after, &r->sent_before);
 }
@@ -104,11 +108,14 @@ static double run_step(struct run *r, int64_t step)
 {
     struct samples *s = &r->samples;
     struct stopwatch w;
+    const struct ledger before = trainer_ledger(&r->trainer);
     const double start_s = stopwatch_start(&w, r->trainer.clock, PHASE_DATA);
     const double loss = trainer_step(&r->trainer, step, &w);
     s->step_s[step] = stopwatch_stop(&w) - start_s;
     for (int p = 0; p < PHASE_COUNT; p++)
         s->phase_s[p][step] = w.spent_s[p];
+    const struct ledger now = trainer_ledger(&r->trainer);
+    s->gradient_B[step] = (double)(now.rows[PURPOSE_GRADIENT].wire_B_counted - before.rows[PURPOSE_GRADIENT].wire_B_counted);
     s->loss[step] = loss;
     s->steps = step + 1;
     return loss;
@@ -135,6 +142,7 @@ static status run_steps(struct run *r)
     const struct config *c = r->config;
     const int64_t steps = c->measure.warmup_steps + c->measure.steps;
     struct progress_line line;
+    struct gradient_codes warm = { 0 };
     progress_line_start(&line, steps, !r->quiet && r->job->rank == 0);
     status s = STATUS_OK;
     job_barrier(r->job);
@@ -142,15 +150,17 @@ static status run_steps(struct run *r)
     r->sent_before = trainer_ledger(&r->trainer);
     r->stepping = true;
     for (int64_t step = 0; step < steps && s == STATUS_OK && !r->trainer.faulty; step++) {
-        if (step == c->measure.warmup_steps)
+        if (step == c->measure.warmup_steps) {
             links_forget_awaited(r->trainer.links);
+            warm = trainer_codes(&r->trainer);
+        }
         const double loss = run_step(r, step);
         s = judge_step(r, step, loss);
         progress_line_update(&line, step + 1, loss, (double)c->batch.global / r->samples.step_s[step]);
     }
     r->after = usage_now();
     progress_line_end(&line);
-    count_bytes(r);
+    count_bytes(r, &warm);
     r->message_s = mean_message_s(r);
     return status_agree(s, r->job->world);
 }

@@ -12,7 +12,7 @@
 struct samples {
     _Atomic int64_t steps; /* really run, warm-up included; counted when their samples are there */
     int64_t warmup_steps;
-    double *step_s, *phase_s[PHASE_COUNT], *loss;
+    double *step_s, *phase_s[PHASE_COUNT], *loss, *gradient_B;
     void *storage;
 };
 
@@ -29,6 +29,7 @@ struct run {
     double message_s;                       /* mean time of a message between stages that was waited for; 0: none was */
     double exchange_alone_s, dense_alone_s; /* medians; NaN: not measured */
     struct ledger ledger;                   /* of the steps */
+    struct gradient_codes codes;            /* of the measured steps */
     struct ledger sent_before, sent_after;  /* all that was sent until then */
     struct usage before, after;             /* the steps */
     atomic_bool stepping;                   /* the set-up is done, and samples are being taken */

@@ -148,7 +148,7 @@ void compressed_encode(struct compressed *x, int64_t step, float *vector)
     c->step = step;
     c->random.step = c->shared.step = (uint32_t)step;
     x->vector = vector;
-    x->bits = x->code_B = 0;
+    x->floats = x->bits = x->code_B = 0;
     x->how->encode(x);
 }
 
@@ -191,6 +191,11 @@ void compressed_decode(struct compressed *x, float *sum)
         x->terms.kind->finish_sum(&c, sum);
 }
 
+double compressed_floats(const struct compressed *x)
+{
+    return x->floats;
+}
+
 double compressed_logical_bits(const struct compressed *x)
 {
     return x->bits;
@@ -221,6 +226,7 @@ void whole_lay_out(struct compressed *x, bool with_code)
 static void note_size(struct compressed *x, const struct coding *c, size_t bytes)
 {
     x->bytes = bytes;
+    x->floats = (double)x->n;
     x->code_B = (double)bytes;
     x->bits = compressor_logical_bits(x->terms.kind, c, x->code, bytes);
 }

@@ -84,8 +84,9 @@ void compressed_decode(struct compressed *x, float *sum);
  * undefined. */
 void compressed_again(struct compressed *x);
 
-/* Of the last step: bits of information that this rank's codes hold (as the literature counts), and their bytes; when the first
- * message came. */
+/* Of the last step: floats that this rank coded (sums that it coded anew, too), the bits of information in its codes (as the
+ * literature counts), and their bytes; when the first message came. */
+double compressed_floats(const struct compressed *x);
 double compressed_logical_bits(const struct compressed *x);
 double compressed_code_B(const struct compressed *x);
 double compressed_heard_s(const struct compressed *x);

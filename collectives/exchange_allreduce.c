@@ -75,6 +75,7 @@ static void encode_part(struct compressed *x, int part)
     l->encode_part(&c, x->state, x->vector, part, x->code, x->scratch);
     operation_aim(parts->op[part], part_at(x, part), elements);
     x->code_B += (double)(elements * element_bytes(l->element));
+    x->floats = (double)x->n;
     x->bits = 8 * x->code_B;
     x->bytes = (size_t)x->code_B;
 }

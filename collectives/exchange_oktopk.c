@@ -178,6 +178,7 @@ static void encode(struct compressed *x)
         o->kept->local = threshold_below(own->value, own->count);
     }
     x->code_B = (double)(own->count * sizeof(struct entry));
+    x->floats = (double)x->n;
     x->bits = 8 * x->code_B;
 }
 
@@ -416,7 +417,8 @@ static void decode(struct compressed *x, float *sum)
 
 const struct exchange exchange_oktopk = {
     .member = { .name = "oktopk",
-                .help = "the k largest of the sum of all ranks' k largest for at most 6k (p-1)/p numbers; rides topk",
+                .help = "the k largest of the sum of all ranks' k largest for at most 6k (p-1)/p numbers, but in steps that "
+                        "measure; rides topk",
                 .source = "Li & Hoefler 2022 (Ok-Topk)",
                 .keys = keys,
                 .options_bytes = sizeof(struct options) },

@@ -248,6 +248,7 @@ static void encode(struct compressed *x)
     const struct coding c = compressed_coding(x, x->rank);
     const double scales = (double)t->kind->levels->scales(&c);
     t->kind->levels->measure(&c, x->vector, ((struct widened *)x->own)->scales);
+    x->floats = (double)x->n;
     x->code_B = (double)blocks_B(t) + sizeof(float) * scales;
     x->bits = (double)x->n * own_width(t) + 8 * sizeof(float) * scales;
 }

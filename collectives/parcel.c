@@ -83,6 +83,7 @@ static void note_size(struct compressed *x, const struct parcel *p, size_t bytes
     const uint32_t head = (uint32_t)bytes;
     if (!parcel_is_fixed(&x->terms))
         memcpy(p->at, &head, HEAD_B);
+    x->floats += (double)p->coding.n;
     x->code_B += (double)bytes;
     x->bits += compressor_logical_bits(x->terms.kind, &p->coding, p->at + parcel_head_B(&x->terms), bytes);
 }

@@ -15,12 +15,14 @@ void bits_write(struct bit_writer *w, uint64_t word, int count)
     w->word |= word << w->pending;
     w->pending += count;
     const int bytes = w->pending / 8;
-    if (w->end - w->code >= (ptrdiff_t)sizeof w->word)
+    if (w->end - w->code >= (ptrdiff_t)sizeof w->word) {
         memcpy(w->code, &w->word, sizeof w->word); /* the bytes that are not whole yet are written again */
-    else if (w->end - w->code >= bytes)
+    } else if (w->end - w->code >= bytes) {
         memcpy(w->code, &w->word, (size_t)bytes);
-    else
+    } else { /* full: what follows has no room either, and must not pile up */
+        *w = (struct bit_writer){ .code = w->code, .end = w->code };
         return;
+    }
     w->code += bytes;
     w->word >>= 8 * bytes;
     w->pending %= 8;

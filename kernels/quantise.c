@@ -43,19 +43,19 @@ int quantise_width(int levels)
     return bits_width(2 * (uint32_t)levels + 1);
 }
 
-size_t quantise_scales(const struct quantiser *q, size_t n)
+static size_t buckets(const struct quantiser *q, size_t n)
 {
     return n / q->bucket + (n % q->bucket != 0);
 }
 
 size_t quantise_scales_bytes(const struct quantiser *q, size_t n)
 {
-    return quantise_scales(q, n) * (size_t)q->scale_bits / 8;
+    return buckets(q, n) * (size_t)q->scale_bits / 8;
 }
 
 uint16_t *quantise_symbols(const struct quantiser *q, size_t n, void *scratch)
 {
-    return (void *)((float *)scratch + quantise_scales(q, n));
+    return (void *)((float *)scratch + buckets(q, n));
 }
 
 /* Floats of the bucket that float `at` is in, from `at` to `end` at most. */
@@ -169,7 +169,7 @@ void quantise_encode(const struct quantiser *q, const struct coding *c, const fl
     float *const scales = scratch;
     uint16_t *const symbols = quantise_symbols(q, c->n, scratch);
     measure_all(q, c->n, x, scales);
-    const size_t count = quantise_scales(q, c->n), bytes = (size_t)q->scale_bits / 8;
+    const size_t count = buckets(q, c->n), bytes = (size_t)q->scale_bits / 8;
     for (size_t b = 0; b < count; b++)
         memcpy(code + b * bytes, (const unsigned char *)(scales + b) + sizeof *scales - bytes, bytes);
     for (size_t first = 0; first < c->n; first += CHUNK)
@@ -241,7 +241,7 @@ double quantise_omega(const struct quantiser *q, size_t n)
 size_t quantise_scratch(const struct coding *c)
 {
     const struct quantiser q = quantiser_of(c->options, false);
-    return quantise_scales(&q, c->n) * sizeof(float) + (c->n + LANES) * sizeof(uint16_t);
+    return buckets(&q, c->n) * sizeof(float) + (c->n + LANES) * sizeof(uint16_t);
 }
 
 static int most(const void *options)
@@ -252,7 +252,7 @@ static int most(const void *options)
 static size_t scales_count(const struct coding *c)
 {
     const struct quantiser q = quantiser_of(c->options, false);
-    return quantise_scales(&q, c->n);
+    return buckets(&q, c->n);
 }
 
 static void measure_scales(const struct coding *c, const float *x, float *scales)

@@ -35,7 +35,6 @@ struct quantiser {
     int width;      /* bits of a packed symbol */
 };
 
-size_t quantise_scales(const struct quantiser *q, size_t n); /* buckets */
 size_t quantise_scales_bytes(const struct quantiser *q, size_t n);
 int quantise_width(int levels); /* ceil(log2(2 s + 1)) bits */
 

@@ -6,14 +6,14 @@
 
 enum { CHUNK = 512 };
 
-size_t signs_buckets(const struct signs *s, size_t n)
+static size_t buckets(const struct signs *s, size_t n)
 {
     return n / s->bucket + (n % s->bucket != 0);
 }
 
 size_t signs_code_bytes(const struct signs *s, size_t n)
 {
-    return signs_buckets(s, n) * s->numbers_bytes + bits_bytes(n, s->width);
+    return buckets(s, n) * s->numbers_bytes + bits_bytes(n, s->width);
 }
 
 size_t signs_scratch_bytes(const struct coding *c)
@@ -23,7 +23,7 @@ size_t signs_scratch_bytes(const struct coding *c)
 
 double signs_logical_bits(const struct signs *s, size_t n)
 {
-    return 8.0 * (double)(signs_buckets(s, n) * s->numbers_bytes) + (double)n;
+    return 8.0 * (double)(buckets(s, n) * s->numbers_bytes) + (double)n;
 }
 
 void signs_encode(size_t n, const float *x, void *scratch)
@@ -37,7 +37,7 @@ void signs_encode(size_t n, const float *x, void *scratch)
 
 size_t signs_pack(const struct signs *s, size_t n, unsigned char *code, const void *scratch)
 {
-    bits_pack(scratch, n, s->width, code + signs_buckets(s, n) * s->numbers_bytes);
+    bits_pack(scratch, n, s->width, code + buckets(s, n) * s->numbers_bytes);
     return signs_code_bytes(s, n);
 }
 
@@ -55,7 +55,7 @@ VEC_INLINE void add_piece(const uint16_t *symbols, size_t n, float positive, flo
 
 void signs_decode(const struct signs *s, const struct coding *c, const unsigned char *code, size_t bytes, float factor, float *y)
 {
-    const size_t n = c->n, start = signs_buckets(s, n) * s->numbers_bytes;
+    const size_t n = c->n, start = buckets(s, n) * s->numbers_bytes;
     if (bytes < signs_code_bytes(s, n))
         return;
     for (size_t first = 0; first < n; first += CHUNK) {

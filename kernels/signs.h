@@ -22,7 +22,6 @@ struct signs {
         "bucket", KEY_INT, offset, "\"all\"", 1, 1 << 30, .word = "all", .unit = "floats", .help = "Floats that share a scale."    \
     }
 
-size_t signs_buckets(const struct signs *s, size_t n);
 size_t signs_code_bytes(const struct signs *s, size_t n);
 size_t signs_scratch_bytes(const struct coding *c);
 double signs_logical_bits(const struct signs *s, size_t n);

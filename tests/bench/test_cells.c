@@ -47,7 +47,7 @@ static const struct row rows[] = {
     { COMPRESSOR("\"randk\",\"shared\":true" FEW), "yyyy.yyyyyy.", FEEDBACK },
     { COMPRESSOR("\"permk\""), ENTRIES, FEEDBACK },
     { COMPRESSOR("\"threshold\",\"threshold\":0.001"), ENTRIES, FEEDBACK },
-    { COMPRESSOR("\"dgc\",\"warmup_steps\":1,\"clip\":1" FEW), ".y...yy.yyy.", 0 },
+    { COMPRESSOR("\"dgc\",\"warmup_steps\":1,\"clip\":1" FEW), ".y...yy..yy.", 0 },
     { COMPRESSOR("\"gaussiank\"" FEW), ENTRIES, FEEDBACK },
     { COMPRESSOR("\"sidco\"" FEW), ENTRIES, FEEDBACK },
     { COMPRESSOR("\"qsgd\""), LEVELS, FEEDBACK },

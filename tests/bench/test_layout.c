@@ -112,13 +112,13 @@ static void every_replica_gets_a_micro_batch_and_nothing_has_to_divide(void **st
             { "batch.global=9", "batch.micro=2" },
             "x.json: batch.global = 9 in micro-batches of batch.micro = 2 makes 5, which is less than one for each of "
             "parallel.data = "
-            "8 replicas (fits: batch.global = 15, batch.micro = 1)",
+            "8 replicas (fits: batch.global = 15 or batch.micro = 1)",
             { "batch.global=15", "batch.micro=1" } },
           { 4,
             { "batch.global=8", "batch.micro=8", "parallel.pipeline=4", "parallel.schedule.name=chimera" },
             "x.json: batch.global = 8 in micro-batches of batch.micro = 8 makes 1, which is less than one for each of "
             "parallel.data = "
-            "1 replicas and directions (fits: batch.global = 9, batch.micro = 7)",
+            "1 replicas and directions (fits: batch.global = 9 or batch.micro = 7)",
             { "batch.global=9", "batch.micro=7" } });
 }
 

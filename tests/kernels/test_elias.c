@@ -51,6 +51,18 @@ static void a_stream_gives_back_what_was_written(void **state)
     assert_int_equal(bits_read(&r, 50), 0);
 }
 
+static void a_writer_leaves_out_what_has_no_room(void **state)
+{
+    (void)state;
+    struct bit_writer w = { .code = code, .end = code + 3 };
+    memset(code, 0, 16);
+    bits_write(&w, 0xabcd, 16);
+    for (int i = 0; i < 5; i++)
+        bits_write(&w, 0xffffffffffff, 48);
+    assert_int_equal(bits_finish(&w) - code, 2);
+    assert_memory_equal(code, "\xcd\xab\0\0\0\0\0\0\0", 9);
+}
+
 static void a_reader_stays_inside_whatever_the_bits(void **state)
 {
     (void)state;
@@ -122,6 +134,7 @@ int main(void)
         cmocka_unit_test(elias_codes_have_the_published_lengths),
         cmocka_unit_test(an_elias_code_is_the_word_that_a_hand_makes_of_it),
         cmocka_unit_test(a_stream_gives_back_what_was_written),
+        cmocka_unit_test(a_writer_leaves_out_what_has_no_room),
         cmocka_unit_test(a_reader_stays_inside_whatever_the_bits),
         cmocka_unit_test(arrays_come_back_and_are_as_long_as_their_integers),
     };

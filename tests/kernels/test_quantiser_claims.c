@@ -168,6 +168,34 @@ static void natural_compression_attains_an_eighth_at_four_thirds(void **state)
     assert_true(fabs(error / (16 / 9.) / 0.125 - 1) < 0.02);
 }
 
+/* In the middle of a gap above 0 of width g all the variance, (g / 2)^2, is the gap's. */
+static void floats_in_the_gap_above_zero_are_as_far_off_as_is_said(void **state)
+{
+    (void)state;
+    const struct {
+        const struct compressor *kind;
+        const char *settings;
+        float middle;
+        double above; /* what is claimed of floats above the gap */
+    } cases[] = { { &compress_natural, "", 0x1p-127f, 1 / 8. },
+                  { &compress_natural, "coding=8-bit", 0x1p-109f, 1 / 8. },
+                  { &compress_fp16, "rounding=stochastic", 0x1p-25f, 0x1p-22 },
+                  { &compress_bf16, "rounding=stochastic", 0x1p-134f, 0x1p-16 } };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct coding c = coding_of(options_of(cases[i].kind, cases[i].settings), LONG);
+        for (int j = 0; j < LONG; j++)
+            x[j] = cases[i].middle;
+        draw(cases[i].kind, &c);
+        double up = 0;
+        for (int j = 0; j < LONG; j++) {
+            assert_true(y[j] == 0 || y[j] == 2 * x[j]);
+            up += y[j] > 0;
+        }
+        assert_true(fabs(up / LONG - 0.5) < 0.01);
+        assert_true(fabs(cases[i].kind->omega(&c, x) - (1 + cases[i].above)) < 1e-9);
+    }
+}
+
 /* 1e5 normal numbers in one bucket. omega is sqrt(2 n / pi) / s - 1 where no float reaches the first level (derived), and by an
  * independent program for s = 317; so are the shortest code's bits a float. The literature has 2.8 at s = sqrt(n) (published). */
 static void elias_codes_take_the_bits_of_the_table(void **state)
@@ -340,6 +368,7 @@ int main(void)
         cmocka_unit_test(the_variance_claimed_of_every_vector_is_the_formula),
         cmocka_unit_test(the_largest_float_by_the_norm_max_is_always_at_the_highest_level),
         cmocka_unit_test(natural_compression_attains_an_eighth_at_four_thirds),
+        cmocka_unit_test(floats_in_the_gap_above_zero_are_as_far_off_as_is_said),
         cmocka_unit_test(elias_codes_take_the_bits_of_the_table),
         cmocka_unit_test(a_scaled_sign_and_two_means_leave_exactly_what_they_say),
         cmocka_unit_test(rounding_to_the_nearest_keeps_its_delta),
