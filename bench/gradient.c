@@ -185,9 +185,11 @@ void gradient_ready(struct gradient *g, size_t from, struct stopwatch *w)
     }
 }
 
-void gradient_poll(struct gradient *g)
+void gradient_poll(struct gradient *g, struct stopwatch *w)
 {
+    const double worked_s = engine_work_s(g->engine);
     engine_poll(g->engine);
+    stopwatch_move(w, w->phase, PHASE_DECODE, engine_work_s(g->engine) - worked_s);
 }
 
 int gradient_buckets(const struct gradient *g)
@@ -219,10 +221,12 @@ struct range gradient_wait(struct gradient *g, int i, struct stopwatch *w)
 /* Codes are those of the last step. */
 static void play_start(struct gradient *g, const struct bucket *b, bool coded)
 {
-    if (coded)
+    if (coded) {
+        compressed_again(b->coded);
         compressed_start(b->coded);
-    else
+    } else {
         engine_start(g->engine, b->op);
+    }
 }
 
 static void play_wait(struct gradient *g, const struct bucket *b, bool coded)
@@ -251,7 +255,7 @@ static void play_buckets(struct gradient *g, bool coded)
 
 static double alone_s(struct gradient *g, struct fabric *clock, bool coded)
 {
-    const double start_s = fabric_now_s(clock);
+    const double start_s = fabric_now_s(clock), worked_s = engine_work_s(g->engine);
     for (int64_t i = 0; i < (exchanges_leaves(g->config) ? g->own_leaves : 1); i++) {
         if (g->zero == 3)
             zero_play_parameters(g, 2);
@@ -259,7 +263,7 @@ static double alone_s(struct gradient *g, struct fabric *clock, bool coded)
     }
     if (g->zero == 1 || g->zero == 2)
         zero_play_parameters(g, 1);
-    return fabric_now_s(clock) - start_s;
+    return fabric_now_s(clock) - start_s - (engine_work_s(g->engine) - worked_s);
 }
 
 double gradient_alone_s(struct gradient *g, struct fabric *clock)

@@ -101,10 +101,10 @@ float *gradient_leaf(struct gradient *g, int64_t leaf, struct stopwatch *w);
  * each.) */
 void gradient_ready(struct gradient *g, size_t from, struct stopwatch *w);
 /* Makes progress, if polling is what the config asks for. */
-void gradient_poll(struct gradient *g);
+void gradient_poll(struct gradient *g, struct stopwatch *w);
 
 int gradient_buckets(const struct gradient *g);
-/* Returns bucket b's place, when its sum is there. */
+/* Returns bucket b's place, when its sum is there; any number of times. */
 struct range gradient_wait(struct gradient *g, int b, struct stopwatch *w);
 
 /* What this rank updates in bucket b: all of it, in one piece, or with ZeRO its own pieces. */

@@ -112,6 +112,15 @@ static void check(struct gradient *g, const struct bucket *b, float *vector)
     memset(vector, 0, b->place.n * sizeof *vector);
 }
 
+/* Those that are on their way already may be worked on. */
+static void start(struct gradient *g, struct bucket *b, struct stopwatch *w)
+{
+    const double worked_s = engine_work_s(g->engine);
+    compressed_start(b->coded);
+    b->travels = true;
+    stopwatch_move(w, w->phase, PHASE_DECODE, engine_work_s(g->engine) - worked_s);
+}
+
 void coded_start(struct gradient *g, struct bucket *b, struct stopwatch *w)
 {
     const enum phase was = stopwatch_switch(w, PHASE_RESIDUAL);
@@ -124,7 +133,7 @@ void coded_start(struct gradient *g, struct bucket *b, struct stopwatch *w)
     stopwatch_switch(w, PHASE_RESIDUAL);
     compressed_residual(b->coded, BEFORE_START);
     stopwatch_switch(w, was);
-    compressed_start(b->coded);
+    start(g, b, w);
     stopwatch_switch(w, PHASE_RESIDUAL);
     compressed_residual(b->coded, AFTER_START);
     stopwatch_switch(w, was);
@@ -132,11 +141,14 @@ void coded_start(struct gradient *g, struct bucket *b, struct stopwatch *w)
 
 void coded_wait(struct gradient *g, struct bucket *b, struct stopwatch *w)
 {
+    if (!b->travels)
+        return;
     const enum phase was = stopwatch_switch(w, PHASE_WAIT);
-    const double began_s = w->since_s, worked_s = compressed_work_s(b->coded);
+    const double began_s = w->since_s, worked_s = engine_work_s(g->engine);
     compressed_wait(b->coded);
+    b->travels = false;
     stopwatch_switch(w, PHASE_RESIDUAL);
-    divide_wait(w, began_s, compressed_heard_s(b->coded), compressed_work_s(b->coded) - worked_s);
+    divide_wait(w, began_s, compressed_heard_s(b->coded), engine_work_s(g->engine) - worked_s);
     compressed_residual(b->coded, AFTER_WAIT);
     stopwatch_switch(w, PHASE_DECODE);
     compressed_decode(b->coded, g->sums + b->place.at);

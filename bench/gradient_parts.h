@@ -21,6 +21,7 @@ struct bucket {
     size_t own_at, own_n;     /* its pieces, one after the other, in arrays of own_n floats */
     int holds;
     struct compressed *coded; /* CODED: instead of op, which is what it is compared with */
+    bool travels;             /* coded: it is started and not waited for */
 };
 
 struct gradient {
@@ -68,8 +69,8 @@ int buckets_in_flight(const struct config *c);
 
 /* ---- gradient.c -------------------------------------------------------------------------------------------------------------- */
 
-/* Divides the time of a wait from began_s until the last switch: until the others had begun (heard_s); work on what came, as far as
- * it was done here and not in a poll before; and what was on its way. */
+/* Divides the time of a wait from began_s until the last switch: until the others had begun (heard_s); work on what came; and what
+ * was on its way. */
 void divide_wait(struct stopwatch *w, double began_s, double heard_s, double work_s);
 
 /* ---- gradient_coded.c -------------------------------------------------------------------------------------------------------- */

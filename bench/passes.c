@@ -83,10 +83,10 @@ static void add_gradients(struct pass *p, const struct part *part, int micro, in
 }
 
 /* What is on its way gets a chance to move between layers. */
-static void poll(const struct trainer *t)
+static void poll(const struct trainer *t, struct stopwatch *w)
 {
     for (int c = 0; c < t->plan.count; c++)
-        gradient_poll(t->parts[c].gradient);
+        gradient_poll(t->parts[c].gradient, w);
     if (t->plan.pipeline.stages > 1) /* the last stage is done first, and should not have to wait for its loss to be taken */
         engine_poll(t->engines[GROUP_WORLD]);
     links_poll(t->links);
@@ -107,7 +107,7 @@ static void call(struct work *work, const struct layer *l, layer_call *layer, st
         const double s = stated_s(t->config->compute.options) * p->samples / t->plan.samples / t->plan.degree[AXIS_TENSOR];
         fabric_sleep(t->clock, began_s + s - fabric_now_s(t->clock));
     }
-    poll(t);
+    poll(t, work->w);
 }
 
 /* With ZeRO 3 a layer's parameters are here only while it needs them. A pass lets a layer go when it has the next one, because a

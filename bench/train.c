@@ -286,26 +286,38 @@ static float row_weight(const struct trainer *t)
     return (float)(1.0 / ((double)t->config->batch.global * t->plan.parts[0].net.rows_per_sample));
 }
 
+/* Gradients may be on their way through the same engine. */
+static void wait_for(struct trainer *t, struct operation *op, struct stopwatch *w)
+{
+    struct engine *const e = t->engines[GROUP_WORLD];
+    const double worked_s = engine_work_s(e);
+    stopwatch_switch(w, PHASE_WAIT);
+    engine_wait(e, op);
+    stopwatch_move(w, PHASE_WAIT, PHASE_DECODE, engine_work_s(e) - worked_s);
+}
+
 /* Every rank has every micro-batch's loss, so every rank adds them in the same order. */
 static double wait_for_loss(struct trainer *t, struct stopwatch *w)
 {
-    stopwatch_switch(w, PHASE_WAIT);
-    engine_wait(t->engines[GROUP_WORLD], t->loss_sum);
+    wait_for(t, t->loss_sum, w);
     double loss = 0;
     for (int64_t i = 0; i < t->plan.leaves; i++)
         loss += (double)t->losses[i];
     return loss;
 }
 
-/* A gradient that is not finite has no code. Nobody updates by what one rank left out. */
+/* A gradient that is not finite has no code. Nobody updates by what one rank left out. First come the codes, through which the
+ * engine has to go anyway: so their time is told apart. */
 static void agree_on_faults(struct trainer *t, struct stopwatch *w)
 {
     if (!t->faulty_max)
         return;
+    for (int i = 0; i < t->plan.count; i++)
+        for (int b = 0; b < gradient_buckets(update_part(t, i)->gradient); b++)
+            gradient_wait(update_part(t, i)->gradient, b, w);
     t->faulty = trainer_fault(t) != NULL;
-    stopwatch_switch(w, PHASE_WAIT);
     engine_start(t->engines[GROUP_WORLD], t->faulty_max);
-    engine_wait(t->engines[GROUP_WORLD], t->faulty_max);
+    wait_for(t, t->faulty_max, w);
 }
 
 const char *trainer_fault(const struct trainer *t)

@@ -209,7 +209,7 @@ void update_parameters(struct trainer *t, int64_t step, bool finite, struct stop
                 walk_bucket(&walk, part, b, does_not_wait, take_step);
             if (finite && !some_wait)
                 gradient_publish(part->gradient, b);
-            gradient_poll(part->gradient);
+            gradient_poll(part->gradient, w);
         }
     }
     if (!finite)

@@ -47,6 +47,7 @@ struct engine {
     struct operation *first, *last; /* queue of started operations that have segments to begin */
     int in_flight;                  /* operations started and not done */
     unsigned dealt;                 /* segments begun so far */
+    double work_s;                  /* see engine_work_s */
     struct slot slots[SLOTS];
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -111,11 +112,11 @@ static bool look(struct engine *e, struct slot *s, enum asking asking)
     return received || sent;
 }
 
-static void work(struct engine *e, struct slot *s)
+static void work(struct engine *e, struct slot *s, double *work_s)
 {
     const double start_s = fabric_now_s(e->fabric);
     s->op->landed(s->op, s->round);
-    s->op->work_s += fabric_now_s(e->fabric) - start_s;
+    *work_s += fabric_now_s(e->fabric) - start_s;
 }
 
 static void finish(struct engine *e, struct operation *op)
@@ -126,13 +127,13 @@ static void finish(struct engine *e, struct operation *op)
 }
 
 /* Plays the slot's segment as far as it goes; true if something changed. */
-static bool advance(struct engine *e, struct slot *s, enum asking asking)
+static bool advance(struct engine *e, struct slot *s, enum asking asking, double *work_s)
 {
     struct operation *op = s->op;
     bool moved = look(e, s, asking);
     while (!s->receiving && !s->sending) {
         if (op->landed)
-            work(e, s);
+            work(e, s, work_s);
         if (++s->round == op->rounds) {
             s->op = NULL;
             if (++op->segments_done == op->segments)
@@ -164,14 +165,15 @@ static bool deal(struct engine *e)
     return true;
 }
 
-static bool play(struct engine *e, enum asking asking)
+/* Adds the seconds of work on what came to *work_s. */
+static bool play(struct engine *e, enum asking asking, double *work_s)
 {
     bool moved = false;
     while (deal(e))
         moved = true;
     for (int i = 0; i < SLOTS; i++)
         if (e->slots[i].op)
-            moved |= advance(e, &e->slots[i], asking);
+            moved |= advance(e, &e->slots[i], asking, work_s);
     return moved;
 }
 
@@ -206,13 +208,14 @@ static void unlock(struct engine *e)
 static void *thread_main(void *engine)
 {
     struct engine *e = engine;
+    double beside_s = 0;
     pthread_mutex_lock(&e->mutex);
     while (!e->quit) {
         if (!e->in_flight) {
             pthread_cond_wait(&e->wake, &e->mutex);
             continue;
         }
-        play(e, ASK);
+        play(e, ASK, &beside_s);
         pthread_mutex_unlock(&e->mutex);
         do
             sched_yield();
@@ -417,7 +420,7 @@ void engine_start(struct engine *e, struct operation *op)
     op->segments_begun = op->segments_done = 0;
     op->next_started = NULL;
     op->heard = false;
-    op->heard_s = op->work_s = 0;
+    op->heard_s = 0;
     record_start(&e->fabric->ledger.rows[op->purpose], op);
     if (op->segments) {
         if (e->first)
@@ -436,14 +439,14 @@ void engine_start(struct engine *e, struct operation *op)
 void engine_poll(struct engine *e)
 {
     if (e->progress == PROGRESS_POLL && e->in_flight)
-        play(e, ASK);
+        play(e, ASK, &e->work_s);
 }
 
 void engine_wait(struct engine *e, struct operation *op)
 {
     lock(e);
     while (op->segments_done < op->segments)
-        if (!play(e, DO_NOT_ASK))
+        if (!play(e, DO_NOT_ASK, &e->work_s))
             sleep_until_message(e);
     unlock(e);
 }
@@ -453,7 +456,12 @@ double operation_heard_s(const struct operation *op)
     return op->heard_s;
 }
 
-double operation_work_s(const struct operation *op)
+double engine_work_s(const struct engine *e)
 {
-    return op->work_s;
+    return e->work_s;
+}
+
+void engine_worked(struct engine *e, double start_s)
+{
+    e->work_s += fabric_now_s(e->fabric) - start_s;
 }

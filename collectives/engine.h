@@ -71,9 +71,11 @@ void engine_start(struct engine *e, struct operation *op);
 void engine_poll(struct engine *e);
 /* Collective; returns when op is done. */
 void engine_wait(struct engine *e, struct operation *op);
-/* Of the last time that it was played. When its first message came: the ranks that it needs had begun (the time of its start where
- * nothing comes). And seconds of work on what came, spent in polling and waiting. */
+/* Of the last time that it was played: when its first message came, so that the ranks that it needs had begun (0 where nothing
+ * comes). */
 double operation_heard_s(const struct operation *op);
-double operation_work_s(const struct operation *op);
+/* Seconds that this rank has spent so far on what came (decoding it, coding it anew), of any operation, while it started, polled or
+ * waited: whoever calls these takes the difference for work. What a progress thread did beside the rank does not count. */
+double engine_work_s(const struct engine *e);
 
 #endif

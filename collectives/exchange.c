@@ -148,7 +148,7 @@ void compressed_encode(struct compressed *x, int64_t step, float *vector)
     c->step = step;
     c->random.step = c->shared.step = (uint32_t)step;
     x->vector = vector;
-    x->floats = x->bits = x->code_B = x->work_s = 0;
+    x->floats = x->bits = x->code_B = 0;
     x->how->encode(x);
 }
 
@@ -156,6 +156,12 @@ void compressed_pack(struct compressed *x)
 {
     if (x->how->pack)
         x->how->pack(x);
+}
+
+void compressed_again(struct compressed *x)
+{
+    if (x->how->again)
+        x->how->again(x);
 }
 
 void compressed_start(struct compressed *x)
@@ -198,11 +204,6 @@ double compressed_logical_bits(const struct compressed *x)
 double compressed_code_B(const struct compressed *x)
 {
     return x->code_B;
-}
-
-double compressed_work_s(const struct compressed *x)
-{
-    return x->work_s + operation_work_s(x->op);
 }
 
 double compressed_heard_s(const struct compressed *x)

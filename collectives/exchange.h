@@ -42,6 +42,7 @@ struct exchange {
     status (*plan)(struct compressed *x);   /* local: plans x->op on the engine */
     void (*encode)(struct compressed *x);   /* x->vector to symbols or codes */
     void (*pack)(struct compressed *x);     /* symbols to codes. OPTIONAL */
+    void (*again)(struct compressed *x);    /* what has been changed on the way is as pack left it. OPTIONAL */
     void (*residual)(struct compressed *x); /* x->vector -= what of it travels. OPTIONAL: else it is so at the end */
     enum exchange_moment residual_moment;
     void (*finish)(struct compressed *x);             /* collective: what follows x->op. OPTIONAL */
@@ -79,12 +80,15 @@ void compressed_residual(struct compressed *x, enum exchange_moment now); /* at 
 void compressed_wait(struct compressed *x);
 void compressed_decode(struct compressed *x, float *sum);
 
+/* Instead of encode and pack: the codes of the last step can be started once more, and take as many bytes. Sums and errors are then
+ * undefined. */
+void compressed_again(struct compressed *x);
+
 /* Of the last step: floats that this rank coded (sums that it coded anew, too), the bits of information in its codes (as the
- * literature counts), and their bytes; seconds of work on codes on their way; when the first message came. */
+ * literature counts), and their bytes; when the first message came. */
 double compressed_floats(const struct compressed *x);
 double compressed_logical_bits(const struct compressed *x);
 double compressed_code_B(const struct compressed *x);
-double compressed_work_s(const struct compressed *x);
 double compressed_heard_s(const struct compressed *x);
 
 /* What is kept from step to step, *bytes of it: copied out and in, a run goes on bit for bit. */

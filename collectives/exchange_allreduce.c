@@ -114,7 +114,7 @@ static void finish(struct compressed *x)
         encode_part(x, i);
         if (x->terms.feedback && i == last)
             whole_residual(x);
-        x->work_s += engine_now_s(x->engine) - start_s;
+        engine_worked(x->engine, start_s);
         engine_start(x->engine, parts->op[i]);
         engine_wait(x->engine, parts->op[i]);
     }

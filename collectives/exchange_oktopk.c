@@ -209,6 +209,15 @@ static uint32_t take_cut(const struct compressed *x, struct stream *s)
     return cuts(x) && stream_entry_count(s) ? stream_entries(s)[--s->count].index : 0;
 }
 
+/* This rank's part of its own entries. */
+static void again(struct compressed *x)
+{
+    struct oktopk *o = x->own;
+    memcpy(o->mine, o->own.slice[x->rank], stream_B(o->own.slice[x->rank]));
+    o->cut_sum = take_cut(x, o->mine);
+    o->result = o->mine; /* of one rank */
+}
+
 static void pack(struct compressed *x)
 {
     struct oktopk *o = x->own;
@@ -219,9 +228,7 @@ static void pack(struct compressed *x)
         if (cuts(x))
             append(o->own.slice[r], own_cut(x, r));
     }
-    memcpy(o->mine, o->own.slice[x->rank], stream_B(o->own.slice[x->rank]));
-    o->cut_sum = take_cut(x, o->mine);
-    o->result = o->mine; /* of one rank */
+    again(x);
 }
 
 static void add_heard(struct compressed *x)
@@ -410,7 +417,8 @@ static void decode(struct compressed *x, float *sum)
 
 const struct exchange exchange_oktopk = {
     .member = { .name = "oktopk",
-                .help = "the k largest of the sum of all ranks' k largest for at most 6k (p-1)/p numbers, but in steps that measure; rides topk",
+                .help = "the k largest of the sum of all ranks' k largest for at most 6k (p-1)/p numbers, but in steps that "
+                        "measure; rides topk",
                 .source = "Li & Hoefler 2022 (Ok-Topk)",
                 .keys = keys,
                 .options_bytes = sizeof(struct options) },
@@ -420,6 +428,7 @@ const struct exchange exchange_oktopk = {
     .plan = plan,
     .encode = encode,
     .pack = pack,
+    .again = again,
     .residual = residual,
     .residual_moment = AFTER_WAIT,
     .decode = decode,

@@ -18,9 +18,9 @@ struct compressed {
     size_t n;
     float *vector;        /* [n] of the step */
     struct operation *op; /* set by plan */
-    /* What was coded: floats, bits as the literature counts, bytes. Added to by encode, pack and landed; zero when a step begins. */
+    /* What was coded: floats, bits as the literature counts, bytes. Added to by encode, pack and landed; zero when a step begins.
+     */
     double floats, bits, code_B;
-    double work_s;        /* of what is not in op */
 
     unsigned char *room; /* NULL while lay_out only counts */
     size_t kept_B, all_B;

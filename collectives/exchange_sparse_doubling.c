@@ -53,12 +53,17 @@ static void lay_out(struct compressed *x)
     stream_own(x, &d, sizeof d);
 }
 
-static void pack(struct compressed *x)
+static void again(struct compressed *x)
 {
     struct doubling *d = x->own;
-    own_entries_pack(x, &d->own);
     stream_of(&d->extent, d->own.index, d->own.value, d->own.count, d->mine);
     d->had_B[0] = stream_B(d->mine);
+}
+
+static void pack(struct compressed *x)
+{
+    own_entries_pack(x, &((struct doubling *)x->own)->own);
+    again(x);
 }
 
 /* The peers of round i, and whether what comes is added: else it is the sum. */
@@ -142,6 +147,7 @@ const struct exchange exchange_sparse_doubling = {
     .plan = plan,
     .encode = whole_encode,
     .pack = pack,
+    .again = again,
     .residual = whole_residual,
     .residual_moment = AFTER_START,
     .decode = decode,

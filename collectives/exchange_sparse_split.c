@@ -56,6 +56,15 @@ static void begin_gathering(struct split *s)
     gathering_begin(&s->gathering);
 }
 
+/* This rank's part of its own entries. */
+static void again(struct compressed *x)
+{
+    struct split *s = x->own;
+    memcpy(s->mine, s->own.slice[x->rank], stream_B(s->own.slice[x->rank]));
+    if (x->ranks == 1)
+        begin_gathering(s);
+}
+
 static void pack(struct compressed *x)
 {
     struct split *s = x->own;
@@ -64,9 +73,7 @@ static void pack(struct compressed *x)
         const struct extent extent = part_of(&x->terms, part, 1);
         own_entries_slice(&s->own, part, &extent);
     }
-    memcpy(s->mine, s->own.slice[x->rank], stream_B(s->own.slice[x->rank]));
-    if (x->ranks == 1)
-        begin_gathering(s);
+    again(x);
 }
 
 static void step(const struct operation *op, const struct segment *segment, int i, struct step *out)
@@ -143,6 +150,7 @@ const struct exchange exchange_sparse_split = {
     .plan = plan,
     .encode = whole_encode,
     .pack = pack,
+    .again = again,
     .residual = whole_residual,
     .residual_moment = AFTER_START,
     .decode = decode,

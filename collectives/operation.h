@@ -54,7 +54,7 @@ struct operation {
     size_t segment_most; /* segment_n as planned */
     uint64_t logical_B, predicted_B;
     bool heard;
-    double heard_s, work_s;
+    double heard_s;
 };
 
 /* Pure. Cuts into segments of nearly equal length, none empty, none where there are no rounds. */
@@ -66,6 +66,9 @@ uint64_t operation_sent_elements(const struct operation *op);
 status engine_plan(struct engine *e, const struct operation *planned, size_t bytes, struct operation **op);
 
 size_t engine_segment_B(const struct engine *e);
+
+/* Work since start_s on what came, between two operations: see engine_work_s. */
+void engine_worked(struct engine *e, double start_s);
 
 /* A way to combine: floats are added. */
 void combine_add(void *to, const void *from, size_t bytes);

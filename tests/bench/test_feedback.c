@@ -199,27 +199,47 @@ static void make_gradient(int64_t step, float *x)
     random_normal(&(struct random){ .seed = 3, .worker = (uint32_t)job.rank, .step = (uint32_t)step }, 1, 0, x, MOST);
 }
 
-/* What was not sent is sent later: the sums of all steps and what is left make what went in. */
+/* What was not sent is sent later: the sums of all steps and what is left make what went in, each times its step's weight, which
+ * rises for `rising` steps. */
+static void assert_nothing_is_lost(struct bench *b, int rising)
+{
+    enum { STEPS_OF_ALL = 20 };
+    float x[MOST], sum[MOST], given[MOST] = { 0 }, got[MOST] = { 0 }, all[MOST], left[MOST], weight = 1;
+    for (int step = 0; step < STEPS_OF_ALL; step++) {
+        weight = step + 1 < rising ? (float)(step + 1) / (float)rising : 1;
+        make_gradient(step, x);
+        exchange(b, step, x, MOST, sum);
+        for (int k = 0; k < MOST; k++)
+            given[k] += weight * x[k], got[k] += weight * sum[k];
+    }
+    assert_on_all_ranks(gradient_state_B(b->gradient) == sizeof left);
+    gradient_save(b->gradient, left);
+    for (int k = 0; k < MOST; k++)
+        given[k] -= weight * left[k];
+    MPI_Allreduce(given, all, MOST, MPI_FLOAT, MPI_SUM, job.world);
+    for (int k = 0; k < MOST; k++)
+        assert_on_all_ranks(fabsf(all[k] - got[k]) < 1e-4F);
+}
+
 static void nothing_is_lost(void **state)
 {
     (void)state;
     struct bench b;
-    float x[MOST], sum[MOST], given[MOST] = { 0 }, got[MOST] = { 0 }, all[MOST];
     open_workers(&b, MOST, "exchange.compressor={\"name\":\"topk\",\"k\":3}", FEEDBACK, "seed=1");
-    for (int step = 0; step < 20; step++) {
-        make_gradient(step, x);
-        exchange(&b, step, x, MOST, sum);
-        for (int k = 0; k < MOST; k++)
-            given[k] += x[k], got[k] += sum[k];
-    }
-    float left[MOST];
-    assert_on_all_ranks(gradient_state_B(b.gradient) == sizeof left);
-    gradient_save(b.gradient, left);
-    for (int k = 0; k < MOST; k++)
-        given[k] -= left[k];
-    MPI_Allreduce(given, all, MOST, MPI_FLOAT, MPI_SUM, job.world);
-    for (int k = 0; k < MOST; k++)
-        assert_on_all_ranks(fabsf(all[k] - got[k]) < 1e-4F);
+    assert_nothing_is_lost(&b, 0);
+    close_bench(&b, MOST);
+}
+
+/* Of what the parameters move by: the gradient times the learning rate of its step. */
+static void nothing_is_lost_of_updates_while_the_learning_rate_rises(void **state)
+{
+    (void)state;
+    struct bench b;
+    char global[32];
+    snprintf(global, sizeof global, "batch.global=%d", job.ranks);
+    OPEN(&b, shape_of(MOST), WORKERS, global, "exchange.compressor={\"name\":\"topk\",\"k\":3}", FEEDBACK,
+         "exchange.error_units=update", "optimizer={\"name\":\"sgd\",\"warmup_steps\":30}");
+    assert_nothing_is_lost(&b, 30);
     close_bench(&b, MOST);
 }
 
@@ -307,6 +327,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_sign_of_rare_large_gradients_leads_up),
         cmocka_unit_test(signs_cannot_leave_a_line_on_which_they_cancel),
         cmocka_unit_test(nothing_is_lost),
+        cmocka_unit_test(nothing_is_lost_of_updates_while_the_learning_rate_rises),
         cmocka_unit_test(errors_that_decay_are_forgotten),
         cmocka_unit_test(with_its_state_restored_a_run_goes_on_bit_for_bit),
         cmocka_unit_test(a_gradient_that_is_not_finite_is_found),

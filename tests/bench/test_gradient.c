@@ -42,7 +42,7 @@ static void compute_leaf(struct bench *b, int64_t leaf)
     for (int layer = 0; layer < 3; layer++) {
         for (size_t k = at[layer + 1]; k < at[layer]; k++)
             x[k] += value(leaf, k);
-        gradient_poll(b->gradient);
+        gradient_poll(b->gradient, &b->watch);
         gradient_ready(b->gradient, at[layer + 1], &b->watch);
     }
 }

@@ -69,6 +69,32 @@ static void overlap_progress_and_buckets_change_no_bit(void **state)
     }
 }
 
+#define BY(how)    "exchange.collective={\"name\":\"" how "\"}"
+#define CODE(kind) "exchange.compressor={\"name\":\"" kind "\"}"
+#define NODES_OF_1 "exchange.collective={\"name\":\"hierarchical\",\"node_ranks\":1}"
+
+/* Codes are decoded and coded anew by whoever makes progress, beside what goes on. */
+static void progress_changes_no_bit_of_what_codes_bring(void **state)
+{
+    (void)state;
+    const int p = ranks_at_most(4);
+    const char *const progress[] = { "exchange.progress=none", "exchange.progress=poll", "exchange.progress=thread" };
+    const char *const ways[][2] = {
+        { BY("allgather"), CODE("qsgd") },        { BY("two-shot"), CODE("qsgd") },     { BY("server"), CODE("qsgd") },
+        { BY("ring-requantised"), CODE("qsgd") }, { BY("ring-widened"), CODE("qsgd") }, { NODES_OF_1, CODE("qsgd") },
+        { BY("sparse-doubling"), CODE("topk") },  { BY("sparse-split"), CODE("topk") }, { BY("gtopk"), CODE("topk") },
+        { BY("oktopk"), CODE("topk") },
+    };
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+        struct trained one[3];
+        for (int i = 0; i < (job_is_simulated() ? 2 : 3); i++) {
+            one[i] = TRAIN(TEXT_GPT, p, BATCH, ways[w][0], ways[w][1], progress[i], "exchange.error_feedback=true",
+                           "exchange.bucket_B=10000");
+            assert_on_all_ranks(same_bits(&one[i], &one[0]));
+        }
+    }
+}
+
 static void the_same_run_twice_gives_the_same_bits_and_another_seed_does_not(void **state)
 {
     (void)state;
@@ -117,6 +143,63 @@ static void predicted_planned_and_counted_bytes_agree_in_every_way_of_exchange(v
         }
 }
 
+/* By `hierarchical` with one rank in a node all coding and decoding is done on the way; what is left for afterwards is an addition.
+ */
+static void work_on_codes_on_their_way_is_decoding_whatever_was_waited_for(void **state)
+{
+    (void)state;
+    const char *const ways[] = { "exchange.progress=none", "exchange.progress=poll", "exchange.overlap=false" };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const char *const sets[] = { BATCH,
+                                     ways[i],
+                                     "exchange.compressor={\"name\":\"qsgd\",\"coding\":\"elias\"}",
+                                     NODES_OF_1,
+                                     "exchange.bucket_B=4000",
+                                     "model.layers=6",
+                                     NULL };
+        struct config c = config_for(TEXT_GPT, job.ranks, sets);
+        struct trainer t;
+        struct stopwatch w;
+        assert_on_all_ranks(trainer_open(&t, &c, job.world) == STATUS_OK);
+        const double start_s = stopwatch_start(&w, t.clock, PHASE_DATA);
+        trainer_step(&t, 0, &w);
+        double left_s = stopwatch_stop(&w) - start_s;
+        for (int p = 0; p < PHASE_COUNT; p++) {
+            assert_on_all_ranks(w.spent_s[p] >= -1e-9);
+            left_s -= w.spent_s[p];
+        }
+        const double work_s = engine_work_s(t.engines[GROUP_WORLD]);
+        assert_on_all_ranks(work_s > 0 && w.spent_s[PHASE_DECODE] >= work_s);
+        assert_on_all_ranks(fabs(left_s) < 1e-6);
+        trainer_close(&t);
+        config_free(&c);
+    }
+}
+
+/* Else its time would be that of another exchange. Lists of entries grow on their way: what is played again has to begin small. */
+static void an_exchange_that_is_played_again_sends_as_many_bytes(void **state)
+{
+    (void)state;
+    const char *const ways[] = { BY("allgather"),    BY("two-shot"), BY("server"), BY("sparse-doubling"),
+                                 BY("sparse-split"), BY("gtopk"),    BY("oktopk") };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const char *const sets[] = { BATCH, ways[i], "exchange.compressor={\"name\":\"topk\",\"ratio\":0.03}", NULL };
+        struct config c = config_for(TEXT_MLP, job.ranks, sets);
+        struct trainer t;
+        struct stopwatch w;
+        assert_on_all_ranks(trainer_open(&t, &c, job.world) == STATUS_OK);
+        stopwatch_start(&w, t.clock, PHASE_DATA);
+        trainer_step(&t, 0, &w);
+        const struct ledger step = trainer_ledger(&t);
+        trainer_exchange_alone_s(&t, false);
+        trainer_exchange_alone_s(&t, false);
+        const struct ledger all = trainer_ledger(&t);
+        assert_on_all_ranks(all.rows[PURPOSE_GRADIENT].wire_B_counted == 3 * step.rows[PURPOSE_GRADIENT].wire_B_counted);
+        trainer_close(&t);
+        config_free(&c);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -124,10 +207,13 @@ int main(int argc, char **argv)
         cmocka_unit_test(tree_reduction_differs_in_bits_from_the_fast_one),
         cmocka_unit_test(every_allreduce_trains_like_one_rank),
         cmocka_unit_test(overlap_progress_and_buckets_change_no_bit),
+        cmocka_unit_test(progress_changes_no_bit_of_what_codes_bring),
         cmocka_unit_test(the_same_run_twice_gives_the_same_bits_and_another_seed_does_not),
         cmocka_unit_test(top_all_with_error_feedback_is_the_dense_sum),
         cmocka_unit_test(error_feedback_changes_what_top_1_percent_learns),
         cmocka_unit_test(predicted_planned_and_counted_bytes_agree_in_every_way_of_exchange),
+        cmocka_unit_test(an_exchange_that_is_played_again_sends_as_many_bytes),
+        cmocka_unit_test(work_on_codes_on_their_way_is_decoding_whatever_was_waited_for),
     };
     RUN_ON_ALL_RANKS(argc, argv, tests);
 }
