@@ -71,11 +71,11 @@ const char *gradient_refuses(const struct config *c, int replicas, int64_t leave
     if (c->parallel.zero == 0)
         return NULL;
     if (way_of(c) == CODED && exchanges_leaves(c)) {
-        snprintf(
-            why, sizeof why,
-            "parallel.zero = %lld exchanges every micro-batch, and exchange.compressor = \"%s\" by exchange.collective.name = \"%s\" "
-            "leaves every rank the whole sum of a step (fits: parallel.zero = 0 or 1)",
-            (long long)c->parallel.zero, c->exchange.compressor.name, c->exchange.collective.name);
+        snprintf(why, sizeof why,
+                 "parallel.zero = %lld exchanges every micro-batch, and exchange.compressor = \"%s\" by exchange.collective.name = "
+                 "\"%s\" "
+                 "leaves every rank the whole sum of a step (fits: parallel.zero = 0 or 1)",
+                 (long long)c->parallel.zero, c->exchange.compressor.name, c->exchange.collective.name);
         return why;
     }
     if (algorithm || !exchanges_leaves(c))

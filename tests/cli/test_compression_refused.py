@@ -24,7 +24,7 @@ OUT_OF_RANGE = [
 OF_THIS_VECTOR = [
     ({"name": "topk", "k": 100000}, ("\"topk\"", "k = 100000", "can be 26496 at most")),
     ({"name": "randk", "k": 40}, ("\"randk\"", "head.norm.bias", "k = 40", "can be 32 at most"), "--set exchange.unit=tensor"),
-    ({"name": "topk", "k": 20, "ratio": 0.5}, ("k = 20", "ratio = 0.5", "one of them")),
+    ({"name": "topk", "k": 20, "ratio": 0.5}, ("exchange.compressor.k", "exchange.compressor.ratio", "fits: one of them")),
     ({"name": "qsgd", "levels": 200, "packing": "bytes"}, ("\"bytes\"", "levels = 200", "fits: 127")),
     ({"name": "qsgd", "scale_bits": 20}, ("scale_bits = 20", "fits: 16, 32")),
     ({"name": "terngrad", "coding": "base3", "packing": "bytes"}, ("\"base3\"", "\"bytes\"", "fits: one of them")),
