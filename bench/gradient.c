@@ -154,14 +154,6 @@ float *gradient_leaf(struct gradient *g, int64_t leaf, struct stopwatch *w)
     return x;
 }
 
-void divide_wait(struct stopwatch *w, double began_s, double heard_s, double work_s)
-{
-    const double waited_s = w->since_s - began_s, after_s = w->since_s - (heard_s > began_s ? heard_s : began_s);
-    const double work_here_s = work_s < waited_s ? work_s : waited_s;
-    stopwatch_move(w, PHASE_WAIT, PHASE_DECODE, work_here_s);
-    stopwatch_move(w, PHASE_WAIT, PHASE_EXCHANGE, after_s > work_here_s ? after_s - work_here_s : 0);
-}
-
 static void start_bucket(struct gradient *g, int b, struct stopwatch *w)
 {
     if (g->way == CODED)
@@ -203,7 +195,7 @@ static void sum_wait(struct gradient *g, struct bucket *b, struct stopwatch *w)
     const double began_s = w->since_s;
     engine_wait(g->engine, b->op);
     stopwatch_switch(w, was);
-    divide_wait(w, began_s, operation_heard_s(b->op), 0);
+    stopwatch_divide_wait(w, began_s, operation_heard_s(b->op), 0);
 }
 
 struct range gradient_wait(struct gradient *g, int i, struct stopwatch *w)

@@ -148,7 +148,7 @@ void coded_wait(struct gradient *g, struct bucket *b, struct stopwatch *w)
     compressed_wait(b->coded);
     b->travels = false;
     stopwatch_switch(w, PHASE_RESIDUAL);
-    divide_wait(w, began_s, compressed_heard_s(b->coded), engine_work_s(g->engine) - worked_s);
+    stopwatch_divide_wait(w, began_s, compressed_heard_s(b->coded), engine_work_s(g->engine) - worked_s);
     compressed_residual(b->coded, AFTER_WAIT);
     stopwatch_switch(w, PHASE_DECODE);
     compressed_decode(b->coded, g->sums + b->place.at);

@@ -67,12 +67,6 @@ struct leaf_owners exchanged_leaves(const struct config *c, const struct gradien
 /* Buckets in flight at a time in stages 2 and 3, while the next is filled. */
 int buckets_in_flight(const struct config *c);
 
-/* ---- gradient.c -------------------------------------------------------------------------------------------------------------- */
-
-/* Divides the time of a wait from began_s until the last switch: until the others had begun (heard_s); work on what came; and what
- * was on its way. */
-void divide_wait(struct stopwatch *w, double began_s, double heard_s, double work_s);
-
 /* ---- gradient_coded.c -------------------------------------------------------------------------------------------------------- */
 
 /* Pure. What is exchanged in bucket b, and how. */

@@ -60,3 +60,11 @@ double stopwatch_stop(struct stopwatch *w)
     stopwatch_switch(w, w->phase);
     return w->since_s;
 }
+
+void stopwatch_divide_wait(struct stopwatch *w, double began_s, double heard_s, double work_s)
+{
+    const double waited_s = w->since_s - began_s, after_s = w->since_s - (heard_s > began_s ? heard_s : began_s);
+    const double work_here_s = work_s < waited_s ? work_s : waited_s;
+    stopwatch_move(w, PHASE_WAIT, PHASE_DECODE, work_here_s);
+    stopwatch_move(w, PHASE_WAIT, PHASE_EXCHANGE, after_s > work_here_s ? after_s - work_here_s : 0);
+}

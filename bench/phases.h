@@ -41,6 +41,9 @@ double stopwatch_start(struct stopwatch *w, struct fabric *clock, enum phase pha
 enum phase stopwatch_switch(struct stopwatch *w, enum phase phase);
 /* What was charged to one phase belongs to another. */
 void stopwatch_move(struct stopwatch *w, enum phase from, enum phase to, double seconds);
+/* Divides what was charged to PHASE_WAIT from began_s until the last switch: until the other ranks had begun (heard_s) it stays;
+ * work on what came, as far as it was done here and not in a poll before, is decoding; the rest was the exchange. */
+void stopwatch_divide_wait(struct stopwatch *w, double began_s, double heard_s, double work_s);
 /* Charges the rest and returns the time. */
 double stopwatch_stop(struct stopwatch *w);
 

@@ -3,7 +3,6 @@
 #include "bench/report.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,19 +26,6 @@ static void utc_now(char text[32])
     const time_t now = time(NULL);
     struct tm parts;
     strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
-}
-
-void warn(struct report *r, const char *format, ...)
-{
-    struct result *out = &r->result;
-    if (out->n_warnings == REPORT_WARNINGS_MAX)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(r->warning_text[out->n_warnings], REPORT_WARNING_BYTES, format, arguments);
-    va_end(arguments);
-    r->warnings[out->n_warnings] = r->warning_text[out->n_warnings];
-    out->n_warnings++;
 }
 
 static char *join(int n, char **words)

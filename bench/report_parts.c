@@ -1,7 +1,22 @@
-/* Times, and what follows from them. */
+/* Times, and what follows from them; and what all parts of a report use. */
 #include "bench/report_parts.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+void warn(struct report *r, const char *format, ...)
+{
+    struct result *out = &r->result;
+    if (out->n_warnings == REPORT_WARNINGS_MAX)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(r->warning_text[out->n_warnings], REPORT_WARNING_BYTES, format, arguments);
+    va_end(arguments);
+    r->warnings[out->n_warnings] = r->warning_text[out->n_warnings];
+    out->n_warnings++;
+}
 
 struct maybe maybe(double value, const char *why)
 {

@@ -20,7 +20,7 @@ enum { LEDGER_CALLS, LEDGER_MESSAGES, LEDGER_LOGICAL, LEDGER_PREDICTED, LEDGER_C
 /* All local, rank 0. sent[r->ranks * SENT_COUNT]: what the ranks sent, in rank order. */
 
 struct maybe maybe(double value, const char *why);
-/* report.c. Adds a sentence to the result's warnings, while there is room. */
+/* Adds a sentence to the result's warnings, while there is room. */
 void warn(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* report_comm.c. rows[PURPOSE_COUNT] become the result's. */
 void fill_comm(struct report *r, const struct run *run, const double *sent, struct comm_row *rows);

@@ -8,6 +8,7 @@
  * 1.012, 20 times at most. delta is k / n of the vector at hand.
  * Deviates: the equation is solved, by bisection, for any mean; the source takes the quantile of one side.
  * Source: Shi, Chu, Cheung, See, arXiv 1911.08772; adjust: Li & Hoefler, PPoPP 2022 (Ok-Topk), its public code.
+ * Floats of one magnitude are none above another: nothing of them is sent, and error feedback does not change that.
  */
 #include <math.h>
 

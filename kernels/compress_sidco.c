@@ -10,6 +10,7 @@
  * Deviates: of the source's three fits only the exponential one; the number of stages is given, not learned from how many were
  * selected in earlier steps, so that it has no state.
  * Source: Abdelmoniem, Elzanaty, Alouini, Canini, MLSys 2021.
+ * Floats of one magnitude are none above another: nothing of them is sent, and error feedback does not change that.
  */
 #include <math.h>
 
