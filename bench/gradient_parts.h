@@ -66,13 +66,13 @@ struct accumulator own_accumulator(const struct config *c, const struct gradient
 struct leaf_owners exchanged_leaves(const struct config *c, const struct gradient_shape *s, int ranks);
 /* Buckets in flight at a time in stages 2 and 3, while the next is filled. */
 int buckets_in_flight(const struct config *c);
-
-/* ---- gradient_coded.c -------------------------------------------------------------------------------------------------------- */
-
 /* Pure. What is exchanged in bucket b, and how. */
 struct exchange_terms coded_terms(const struct config *c, const struct codec *codec, const struct gradient_shape *s, int b,
                                   int rank, int ranks);
 const struct exchange *coded_exchange(const struct config *c);
+
+/* ---- gradient_coded.c -------------------------------------------------------------------------------------------------------- */
+
 status coded_allocate(struct gradient *g, const struct gradient_shape *shape); /* local */
 void coded_start(struct gradient *g, struct bucket *b, struct stopwatch *w);
 void coded_wait(struct gradient *g, struct bucket *b, struct stopwatch *w);

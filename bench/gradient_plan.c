@@ -262,6 +262,60 @@ static struct moment worst_moment(const struct config *c, const struct gradient_
 
 /* ---- codes ------------------------------------------------------------------------------------------------------------------- */
 
+const struct exchange *coded_exchange(const struct config *c)
+{
+    return exchange_find(c->exchange.collective.name);
+}
+
+/* The tensor that is bucket b; NULL: the bucket is none. */
+static const struct slice *slice_of(const struct config *c, const struct gradient_shape *s, int b)
+{
+    return buckets_are_tensors(c, s) ? &s->params->slices[s->params->count - 1 - b] : NULL;
+}
+
+struct exchange_terms coded_terms(const struct config *c, const struct codec *codec, const struct gradient_shape *s, int b,
+                                  int rank, int ranks)
+{
+    const struct slice *slice = slice_of(c, s, b);
+    const size_t n = bucket_place(c, s, b).n;
+    const bool whole = slice && (size_t)slice->rows * (size_t)slice->columns == n; /* and not padded */
+    const uint32_t stream = RANDOM_COMPRESSOR + ((uint32_t)b << 8), part = s->part << 16;
+    return (struct exchange_terms){
+        .kind = codec->kind,
+        .coding = { .options = codec->options,
+                    .n = n,
+                    .rows = whole ? (size_t)slice->rows : 1,
+                    .columns = whole ? (size_t)slice->columns : n,
+                    .worker = rank,
+                    .workers = ranks,
+                    .random = { (uint64_t)c->seed, stream, part, 0 },
+                    .shared = { (uint64_t)c->seed, stream, part + UINT16_MAX, 0 } },
+        .options = c->exchange.collective.options,
+        .allreduce = allreduce_find(c->exchange.allreduce),
+        .purpose = PURPOSE_GRADIENT,
+        .segment_B = (size_t)c->exchange.segment_B,
+        .feedback = c->exchange.error_feedback,
+    };
+}
+
+status gradient_check(const struct config *c, const struct gradient_shape *s, int rank, int ranks)
+{
+    struct codec codec;
+    codec_of(c, &codec);
+    for (int b = 0; way_of(c) == CODED && b < bucket_count(c, s); b++) {
+        const struct exchange_terms t = coded_terms(c, &codec, s, b, rank, ranks);
+        const struct slice *slice = slice_of(c, s, b);
+        const char *why = exchange_refuses(coded_exchange(c), &t);
+        char name[CODEC_NAME_BYTES];
+        if (why)
+            return status_fail(STATUS_USAGE,
+                               "exchange.compressor \"%s\" by exchange.collective.name = \"%s\", %s of %zu floats%s%s: %s",
+                               codec_name(c, name), c->exchange.collective.name, slice ? "tensor" : "bucket", t.coding.n,
+                               slice ? ", " : "", slice ? slice->name : "", why);
+    }
+    return STATUS_OK;
+}
+
 /* Of one rank's codes in a step. */
 struct codes {
     double code_B, sent_B, memory_B;
