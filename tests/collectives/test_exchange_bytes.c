@@ -1,5 +1,6 @@
 /* Bytes that exchanges say they send, for 2 to 64 ranks, against the table of formulas; where allgather stops to pay; and what is
  * refused, in which words. Nothing is sent here: that what is sent is what is said is for the tests with ranks. */
+#include "collectives/parcel.h"
 #include "tests/collectives/exchanges.h"
 
 enum { P_MOST = 130 };
@@ -170,6 +171,22 @@ static void what_cannot_ride_is_told_why(void **state)
     }
 }
 
+static void a_length_that_cannot_be_is_cut_to_the_longest_code(void **state)
+{
+    (void)state;
+    enum { N = 100 };
+    const struct subject s = { "allgather", "", "threshold", "threshold=0" };
+    const struct exchange_terms t = terms_of(&s, N, 2, 0, false);
+    unsigned char message[sizeof(uint32_t) + 8 * N];
+    const struct parcel p = { t.coding, message };
+    assert_int_equal(parcel_most_B(&t, &p.coding), sizeof message);
+    const uint32_t lengths[] = { 0, 8, 8 * N, 8 * N + 1, 1U << 31, UINT32_MAX };
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        memcpy(message, &lengths[i], sizeof lengths[i]);
+        assert_int_equal(parcel_B(&t, &p), sizeof(uint32_t) + (lengths[i] < 8 * N ? lengths[i] : 8 * N));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +195,7 @@ int main(void)
         cmocka_unit_test(a_hierarchy_sends_dense_within_nodes_and_codes_between),
         cmocka_unit_test(allgather_beats_a_dense_ring_below_twice_the_compression_ratio),
         cmocka_unit_test(what_cannot_ride_is_told_why),
+        cmocka_unit_test(a_length_that_cannot_be_is_cut_to_the_longest_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
