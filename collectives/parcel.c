@@ -49,7 +49,7 @@ const char *parcel_refuses(const struct exchange_terms *t, const struct coding *
     if (!why && t->kind->refuses)
         why = t->kind->refuses(shortest);
     if (!why && compressor_traits(t->kind, t->coding.options) & COMPRESSOR_LINEAR && t->kind->linear->parts > 1)
-        why = "its later part follows from the sum of the first (fits: \"allreduce\")";
+        why = "it needs several sums, one after the other (fits: \"allreduce\")";
     if (!why && compressor_traits(t->kind, t->coding.options) & COMPRESSOR_MATRIX && longest->rows != t->coding.rows)
         why = "it looks at rows and columns, and a piece of a matrix has none (fits: \"allgather\")";
     if (!why && !parcel_is_fixed(t) && t->kind->code_bytes(longest) > UINT32_MAX)

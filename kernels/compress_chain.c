@@ -59,7 +59,8 @@ static const char *leader_refused(const struct stage *s)
     static char why[160];
     if (compressor_traits(s->kind, s->c.options) & COMPRESSOR_SPARSE)
         return NULL;
-    snprintf(why, sizeof why, "\"%s\" cannot be followed by \"%s\", because it keeps all floats; what can are those that keep some",
+    snprintf(why, sizeof why,
+             "\"%s\" cannot be followed by \"%s\", because it keeps all floats (fits: one that keeps some first, such as \"topk\")",
              s->kind->member.name, s->chain->kind[s->at + 1]->member.name);
     return why;
 }

@@ -38,7 +38,7 @@ CHAINS = [
     ({"name": "topk", "then": {"name": "none", "then": {"name": "qsgd"}}},
      ("exchange.compressor.then.then.name", "\"none\"", "fits:")),
     ({"name": "none", "then": {"name": "qsgd"}}, ("exchange.compressor.then.name", "\"none\"", "fits: exchange.compressor.name")),
-    ({"name": "qsgd", "then": {"name": "topk"}}, ("\"qsgd\"", "\"topk\"", "those that keep some")),
+    ({"name": "qsgd", "then": {"name": "topk"}}, ("\"qsgd\"", "\"topk\"", "fits: one that keeps some first")),
     ({"name": "topk", "k": 100, "then": {"name": "topk", "k": 200}}, ("k = 200", "can be 100 at most")),
     ({"name": "topk", "then": {"name": "topk", "then": {"name": "qsgd", "then": {"name": "fp16"}}}},
      ("then.then.then", "no such key")),

@@ -145,7 +145,7 @@ static void what_cannot_ride_is_told_why(void **state)
         const char *why;
     } refused[] = {
         { { "allreduce", "", "topk", "" }, 8, false, "its codes cannot be added on their way (fits: \"allgather\")" },
-        { { "allgather", "", "powersgd", "" }, 8, false, "its later part follows from the sum of the first" },
+        { { "allgather", "", "powersgd", "" }, 8, false, "it needs several sums, one after the other" },
         { { "allgather", "", "dgc", "" },
           8,
           true,
@@ -160,7 +160,7 @@ static void what_cannot_ride_is_told_why(void **state)
         { { "hierarchical", "node_ranks=3", "sign", "" }, 8, false, "node_ranks is 3, which does not divide its 8 ranks" },
         { { "hierarchical", "node_ranks=2", "atomo", "" }, 8, false, "it looks at rows and columns" },
         { { "server", "reply=code", "dgc", "" }, 8, false, "it keeps something from step to step" },
-        { { "server", "reply=sum", "powersgd", "" }, 8, false, "its later part follows from the sum of the first" },
+        { { "server", "reply=sum", "powersgd", "" }, 8, false, "it needs several sums, one after the other" },
     };
     for (size_t i = 0; i < COUNT(refused); i++) {
         const struct exchange_terms t = terms_of(&refused[i].subject, 1000, refused[i].p, 0, refused[i].feedback);
