@@ -205,12 +205,28 @@ static bool number_fits(const struct key *k, const cJSON *v)
     return cJSON_IsNumber(v) && v->valuedouble >= k->min && v->valuedouble <= k->max;
 }
 
+static bool is_word(const struct key *k, const cJSON *v)
+{
+    return k->word && cJSON_IsString(v) && strcmp(v->valuestring, k->word) == 0;
+}
+
 static status store_int(const struct reader *r, const struct slot *s, const cJSON *v, int64_t *to)
 {
-    if (s->key->word && cJSON_IsString(v) && strcmp(v->valuestring, s->key->word) == 0)
+    if (is_word(s->key, v))
         *to = 0;
     else if (number_fits(s->key, v) && v->valuedouble == trunc(v->valuedouble) && fabs(v->valuedouble) < 0x1p53)
         *to = (int64_t)v->valuedouble;
+    else
+        return wrong_value(r, s, v);
+    return STATUS_OK;
+}
+
+static status store_real(const struct reader *r, const struct slot *s, const cJSON *v, double *to)
+{
+    if (is_word(s->key, v))
+        *to = 0;
+    else if (number_fits(s->key, v))
+        *to = v->valuedouble;
     else
         return wrong_value(r, s, v);
     return STATUS_OK;
@@ -256,6 +272,36 @@ static status store_texts(const struct reader *r, const struct slot *s, const cJ
     return STATUS_OK;
 }
 
+/* A row of `columns` numbers. */
+static status store_row(const struct reader *r, const struct slot *s, const cJSON *row, size_t columns, double *to)
+{
+    const cJSON *item;
+    if (!cJSON_IsArray(row) || (size_t)cJSON_GetArraySize(row) != columns)
+        return wrong_value(r, s, row);
+    cJSON_ArrayForEach(item, row)
+    {
+        if (!number_fits(s->key, item))
+            return wrong_value(r, s, item);
+        *to++ = item->valuedouble;
+    }
+    return STATUS_OK;
+}
+
+static status store_matrix(const struct reader *r, const struct slot *s, const cJSON *v, struct matrix *to)
+{
+    const cJSON *row;
+    if (!cJSON_IsArray(v))
+        return wrong_value(r, s, v);
+    const size_t rows = (size_t)cJSON_GetArraySize(v), columns = (size_t)cJSON_GetArraySize(v->child);
+    double *values = keep(r->c, rows * columns * sizeof *values), *at = values;
+    if (!values)
+        return STATUS_FAILED;
+    for (row = v->child; row; row = row->next, at += columns)
+        TRY(store_row(r, s, row, columns, at));
+    *to = (struct matrix){ rows, columns, values };
+    return STATUS_OK;
+}
+
 static status store(const struct reader *r, const struct slot *s, const cJSON *v)
 {
     void *to = (char *)r->c + s->offset;
@@ -263,10 +309,7 @@ static status store(const struct reader *r, const struct slot *s, const cJSON *v
     case KEY_INT:
         return store_int(r, s, v, to);
     case KEY_REAL:
-        if (!number_fits(s->key, v))
-            return wrong_value(r, s, v);
-        *(double *)to = v->valuedouble;
-        return STATUS_OK;
+        return store_real(r, s, v, to);
     case KEY_SWITCH:
         return store_switch(r, s, v, to);
     case KEY_BOOL:
@@ -280,6 +323,8 @@ static status store(const struct reader *r, const struct slot *s, const cJSON *v
         return length_fits(s->key, v) ? keep_text(r->c, v->valuestring, to) : wrong_value(r, s, v);
     case KEY_TEXTS:
         return store_texts(r, s, v, to);
+    case KEY_MATRIX:
+        return store_matrix(r, s, v, to);
     }
     return STATUS_OK;
 }

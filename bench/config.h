@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "collectives/cluster.h"
 #include "collectives/status.h"
 #include "kernels/key.h"
 
@@ -49,6 +50,22 @@ struct config {
     } exchange;
     struct choice compute, fabric;
     struct {
+        double rate_flop_per_s;                /* 0 = auto */
+        struct matrix slowdown;                /* rows (rank, factor) */
+        double encode_B_per_s, decode_B_per_s; /* 0 = auto */
+    } charge;                                  /* the keys beside compute.name */
+    struct {
+        int64_t nodes, node_ranks; /* 0 = auto, all */
+        struct {
+            double latency_s, bandwidth_B_per_s;
+        } inside, between;
+        bool shared;
+        struct matrix latency_s, bandwidth_B_per_s; /* between nodes; no rows: `between` */
+        double jitter_s;
+        int64_t seed;
+    } network;
+    const char *calibration; /* "": none */
+    struct {
         int64_t steps, warmup_steps;
         bool verify; /* check gradients before timing */
     } measure;
@@ -81,6 +98,9 @@ void config_free(struct config *c);
 /* Local. Rules between keys for this number of ranks (config_rules.c, one small function per rule, each with its sentence);
  * resolves "auto" degrees. A misfit of ranks and degrees lists the layouts that fit. */
 status config_settle(struct config *c, int ranks);
+
+/* Pure. The network of a settled config, for so many ranks; its matrices are the config's. */
+struct cluster config_cluster(const struct config *c, int ranks);
 
 /* Version of the JSON library that reads configs: "1.7.15". */
 const char *config_json_library(void);

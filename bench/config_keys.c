@@ -170,9 +170,47 @@ const struct entry config_entries[] = {
     { .key = { "compute.name", KEY_CHOICE, AT(compute.name), .help = "How long the layers take." },
       .member_at = compute_at,
       .options = AT(compute.options) },
+    { .key = { "compute.rate_flop_per_s", KEY_REAL, AT(charge.rate_flop_per_s), "\"auto\"", 1, 1e18, .word = "auto",
+               .unit = "flop/s",
+               .help = "Speed of a rank's matrix products, by which simulated time is charged; auto: the calibration's, else the "
+                       "simulated host's." } },
+    { .key = { "compute.slowdown", KEY_MATRIX, AT(charge.slowdown), "[]", 0, 1e6,
+               .help = "Stragglers, [rank, factor] each: computing takes this rank so many times as long." } },
+    { .key = { "compute.encode_B_per_s", KEY_REAL, AT(charge.encode_B_per_s), "\"auto\"", 1, 1e18, .word = "auto",
+               .unit = "bytes/s",
+               .help =
+                   "Speed of compressing, in bytes of floats, by which simulated time is charged; auto: the calibration's, else "
+                   "it takes no time." } },
+    { .key = { "compute.decode_B_per_s", KEY_REAL, AT(charge.decode_B_per_s), "\"auto\"", 1, 1e18, .word = "auto",
+               .unit = "bytes/s", .help = "Likewise of decoding, for each code." } },
     { .key = { "fabric.name", KEY_CHOICE, AT(fabric.name), .help = "What carries messages between ranks." },
       .member_at = fabric_at,
       .options = AT(fabric.options) },
+    { .key = { "network.nodes", KEY_INT, AT(network.nodes), "\"auto\"", 1, 1 << 20, .word = "auto", .unit = "nodes",
+               .help = "Nodes of the network that fabric shaped makes, and that a simulation runs on; auto: as many as the ranks "
+                       "need." } },
+    { .key = { "network.node_ranks", KEY_INT, AT(network.node_ranks), "\"all\"", 1, 1 << 20, .word = "all", .unit = "ranks",
+               .help = "Ranks of a node: consecutive ones." } },
+    { .key = { "network.inside.latency_s", KEY_REAL, AT(network.inside.latency_s), "1e-6", 0, 3600, .unit = "s",
+               .help = "Latency of a message between two ranks of a node." } },
+    { .key = { "network.inside.bandwidth_B_per_s", KEY_REAL, AT(network.inside.bandwidth_B_per_s), "1e10", 1, 1e15,
+               .unit = "bytes/s", .help = "What a rank can send, and can receive, inside its node." } },
+    { .key = { "network.between.latency_s", KEY_REAL, AT(network.between.latency_s), "1e-4", 0, 3600, .unit = "s",
+               .help = "Latency of a message between two nodes." } },
+    { .key = { "network.between.bandwidth_B_per_s", KEY_REAL, AT(network.between.bandwidth_B_per_s), "1.25e9", 1, 1e15,
+               .unit = "bytes/s", .help = "What a node can send, and can receive, from others." } },
+    { .key = { "network.between.shared", KEY_BOOL, AT(network.shared), "true",
+               .help = "Whether the ranks of a node share what is between nodes, so that it congests; else each has as much for "
+                       "itself." } },
+    { .key = { "network.matrix.latency_s", KEY_MATRIX, AT(network.latency_s), "[]", 0, 3600, .unit = "s",
+               .help = "Latency from each node to each, instead of network.between; the diagonal is not used." } },
+    { .key = { "network.matrix.bandwidth_B_per_s", KEY_MATRIX, AT(network.bandwidth_B_per_s), "[]", 0, 1e15, .unit = "bytes/s",
+               .help = "Bandwidth from each node to each, every pair having a link of its own." } },
+    { .key = { "network.jitter_s", KEY_REAL, AT(network.jitter_s), "0", 0, 3600, .unit = "s",
+               .help = "Each message takes longer by the magnitude of a number of N(0, this); fabric shaped only." } },
+    { .key = { "network.seed", KEY_INT, AT(network.seed), "1", 0, count_max, .help = "Seed of the jitter." } },
+    { .key = { "calibration", KEY_TEXT, AT(calibration), "\"\"", 0, 4096,
+               .help = "File of dmlbench --calibrate: this machine's or cluster's rates, for bounds and simulations." } },
     { .key = { "measure.steps", KEY_INT, AT(measure.steps), "50", 1, 1000000, .unit = "steps",
                .help = "Steps that are measured, after the warm-up." } },
     { .key = { "measure.warmup_steps", KEY_INT, AT(measure.warmup_steps), "5", 0, 1000000, .unit = "steps",
@@ -312,6 +350,9 @@ const char *slot_limit(const struct slot *s, char text[SLOT_LIMIT_BYTES])
         break;
     case KEY_TEXTS:
         fprintf(out, "text or a list of texts of %s .. %s bytes", min, max);
+        break;
+    case KEY_MATRIX:
+        fprintf(out, "a list of equally long lists of numbers %s .. %s", min, max);
         break;
     }
     if (k->word)

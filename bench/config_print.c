@@ -15,6 +15,18 @@ static void print_texts(struct json *w, const struct texts *t)
     json_end(w);
 }
 
+static void print_matrix(struct json *w, const struct matrix *m)
+{
+    json_begin(w, '[');
+    for (size_t i = 0; i < m->rows; i++) {
+        json_begin(w, '[');
+        for (size_t k = 0; k < m->columns; k++)
+            json_number(w, m->values[i * m->columns + k]);
+        json_end(w);
+    }
+    json_end(w);
+}
+
 static void print_switch(struct json *w, int64_t setting)
 {
     if (setting == SETTING_AUTO)
@@ -34,7 +46,10 @@ static void print_value(struct json *w, const struct config *c, const struct slo
             json_number(w, (double)*(const int64_t *)at);
         break;
     case KEY_REAL:
-        json_number(w, *(const double *)at);
+        if (s->key->word && *(const double *)at == 0)
+            json_text(w, s->key->word);
+        else
+            json_number(w, *(const double *)at);
         break;
     case KEY_SWITCH:
         print_switch(w, *(const int64_t *)at);
@@ -48,6 +63,9 @@ static void print_value(struct json *w, const struct config *c, const struct slo
         break;
     case KEY_TEXTS:
         print_texts(w, at);
+        break;
+    case KEY_MATRIX:
+        print_matrix(w, at);
         break;
     }
 }

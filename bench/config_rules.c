@@ -1,5 +1,5 @@
 /* Rules between keys, for a given number of ranks: one small function per rule, each with its sentence. Those about the layout are
- * in config_layout.c.
+ * in config_layout.c, those about the network in config_network.c.
  *
  * A rule refuses what cannot mean what it says; it never changes a value, except that a degree that is "auto" becomes a number.
  * What only costs speed (overlap without progress, say) is an experiment and no error.
@@ -187,7 +187,7 @@ static config_rule *const after_layout[] = { allreduce_suits_the_replicas, feedb
                                              matrices_are_tensors,         no_thread_in_simulation, NULL };
 
 /* In this order: later rules rely on a model that is possible, and on the degrees. */
-static config_rule *const *const tables[] = { before_layout, layout_rules, after_layout };
+static config_rule *const *const tables[] = { before_layout, layout_rules, after_layout, network_rules };
 
 status config_settle(struct config *c, int ranks)
 {

@@ -9,5 +9,7 @@ typedef status config_rule(struct config *c, int ranks);
 
 /* The rules about data x pipeline x tensor, in order and NULL-ended; the first makes the degrees known. */
 extern config_rule *const layout_rules[];
+/* The rules about network.* and compute.slowdown, NULL-ended. */
+extern config_rule *const network_rules[];
 
 #endif

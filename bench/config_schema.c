@@ -105,16 +105,16 @@ static void write_range(struct json *w, const char *type, const char *low, const
     schema_number(w, high, k->max);
 }
 
-static void write_int(struct json *w, const struct key *k)
+static void write_number(struct json *w, const char *type, const struct key *k)
 {
     if (!k->word) {
-        write_range(w, "integer", "minimum", "maximum", k);
+        write_range(w, type, "minimum", "maximum", k);
         return;
     }
     json_key(w, "anyOf");
     json_begin(w, '[');
     json_begin(w, '{');
-    write_range(w, "integer", "minimum", "maximum", k);
+    write_range(w, type, "minimum", "maximum", k);
     json_end(w);
     json_begin(w, '{');
     schema_text(w, "const", k->word);
@@ -160,6 +160,20 @@ static void write_texts(struct json *w, const struct key *k)
     json_end(w);
 }
 
+/* That all rows are equally long, a schema cannot say. */
+static void write_matrix(struct json *w, const struct key *k)
+{
+    schema_text(w, "type", "array");
+    json_key(w, "items");
+    json_begin(w, '{');
+    schema_text(w, "type", "array");
+    json_key(w, "items");
+    json_begin(w, '{');
+    write_range(w, "number", "minimum", "maximum", k);
+    json_end(w);
+    json_end(w);
+}
+
 static void write_slot(struct json *w, const void *item)
 {
     const struct slot *s = item;
@@ -167,10 +181,10 @@ static void write_slot(struct json *w, const void *item)
     const char *fallback = slot_fallback(s, text);
     switch (s->key->kind) {
     case KEY_INT:
-        write_int(w, s->key);
+        write_number(w, "integer", s->key);
         break;
     case KEY_REAL:
-        write_range(w, "number", "minimum", "maximum", s->key);
+        write_number(w, "number", s->key);
         break;
     case KEY_BOOL:
         schema_text(w, "type", "boolean");
@@ -186,6 +200,9 @@ static void write_slot(struct json *w, const void *item)
         break;
     case KEY_TEXTS:
         write_texts(w, s->key);
+        break;
+    case KEY_MATRIX:
+        write_matrix(w, s->key);
         break;
     }
     schema_describe(w, s->key->help, s->key->unit);

@@ -30,7 +30,7 @@ static enum group group_of(const struct trainer *t, const struct part_plan *p)
 
 static status open_fabric(struct trainer *t, enum group g, MPI_Comm comm)
 {
-    return fabric_open(&t->fabrics[g], fabric_find(t->config->fabric.name), t->config->fabric.options, comm);
+    return fabric_open(&t->fabrics[g], fabric_find(t->config->fabric.name), &t->setup, comm);
 }
 
 /* Collective over world; every rank calls, those without a colour join nothing. Ordered by key. */
@@ -198,6 +198,8 @@ status trainer_open(struct trainer *t, const struct config *c, MPI_Comm world)
     const struct job job = job_of(world);
     *t = (struct trainer){ .config = c, .replica = MPI_COMM_NULL };
     t->clock = &t->fabrics[GROUP_WORLD];
+    t->cluster = config_cluster(c, job.ranks);
+    t->setup.cluster = &t->cluster;
     grid_open(&t->grid, degree, c->parallel.order, world);
     MPI_Comm_split(world, t->grid.at[AXIS_DATA], job.rank, &t->replica);
     status s = status_agree(assignment_open(&t->plan, c, job.rank), world);

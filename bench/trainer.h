@@ -36,6 +36,8 @@ enum group { GROUP_WORLD, GROUP_PIPELINE, GROUP_TENSOR, GROUP_TIED, GROUP_DATA, 
 struct trainer {
     const struct config *config;
     struct grid grid;
+    struct cluster cluster; /* as the config states it */
+    struct fabric_setup setup;
     MPI_Comm replica; /* the ranks that together hold one copy of the model (two, if it is bidirectional) */
     struct assignment plan;
     struct fabric fabrics[GROUP_COUNT]; /* ops NULL: this layout has no such group, or this rank is not in it */

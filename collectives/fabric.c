@@ -18,14 +18,14 @@ const struct fabric_ops *fabric_find(const char *name)
     return NULL;
 }
 
-status fabric_open(struct fabric *f, const struct fabric_ops *ops, const void *options, MPI_Comm comm)
+status fabric_open(struct fabric *f, const struct fabric_ops *ops, const struct fabric_setup *setup, MPI_Comm comm)
 {
-    *f = (struct fabric){ .ops = ops };
+    *f = (struct fabric){ .ops = ops, .setup = setup ? *setup : (struct fabric_setup){ 0 } };
     MPI_Comm_dup(comm, &f->comm);
     MPI_Comm_set_errhandler(f->comm, MPI_ERRORS_ARE_FATAL);
     MPI_Comm_rank(f->comm, &f->rank);
     MPI_Comm_size(f->comm, &f->ranks);
-    status mine = ops->open ? ops->open(f, options) : STATUS_OK;
+    status mine = ops->open ? ops->open(f) : STATUS_OK;
     status all = status_agree(mine, f->comm);
     if (all != STATUS_OK) {
         if (mine == STATUS_OK && ops->close)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "collectives/cluster.h"
 #include "collectives/ledger.h"
 #include "collectives/status.h"
 #include "kernels/key.h"
@@ -21,11 +22,19 @@ typedef struct {
 enum { FABRIC_WAIT_MAX = 16, FABRIC_STAMP_B = sizeof(double) };
 
 struct fabric;
+struct ports;
+
+/* What the fabrics of a job have in common; NULL members: the fabric needs none. */
+struct fabric_setup {
+    const struct cluster *cluster; /* as stated */
+    struct ports *ports;           /* and what is under way on it: fabric shaped */
+    bool hollow;                   /* messages have their sizes and nothing in them, and no float is read or written */
+};
 
 struct fabric_ops {
     struct member member;
-    status (*open)(struct fabric *f, const void *options); /* local; OPTIONAL */
-    void (*close)(struct fabric *f);                       /* OPTIONAL */
+    status (*open)(struct fabric *f); /* local; OPTIONAL */
+    void (*close)(struct fabric *f);  /* OPTIONAL */
     void (*start_send)(struct fabric *f, const void *data, size_t bytes, int to, int tag, fabric_request *r);
     void (*start_recv)(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r);
     /* x[n] summed over all ranks in place by the library's own algorithm; every rank starts these in the same order. OPTIONAL. */
@@ -39,6 +48,7 @@ struct fabric_ops {
 
 struct fabric {
     const struct fabric_ops *ops;
+    struct fabric_setup setup;
     MPI_Comm comm; /* a communicator of its own, so that no tag can meet another's */
     int rank, ranks;
     struct ledger ledger;
@@ -48,9 +58,9 @@ extern const struct fabric_ops fabric_mpi;
 extern const struct fabric_ops *const fabrics[]; /* NULL-ended; the first is the default */
 const struct fabric_ops *fabric_find(const char *name);
 
-/* Collective over comm (duplicates it). `options` is the member's own struct. If it failed on any rank there is nothing to close.
- */
-status fabric_open(struct fabric *f, const struct fabric_ops *ops, const void *options, MPI_Comm comm);
+/* Collective over comm (duplicates it). setup: the same on every rank, NULL for zeros; what it points to must stay. If it failed on
+ * any rank there is nothing to close. */
+status fabric_open(struct fabric *f, const struct fabric_ops *ops, const struct fabric_setup *setup, MPI_Comm comm);
 void fabric_close(struct fabric *f);
 
 /* Local. Send `bytes` to rank `to`; counted under `purpose`. `data` must stay untouched until the request is done. */

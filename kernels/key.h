@@ -16,7 +16,8 @@ enum key_kind {
     KEY_SWITCH, /* int64_t, an enum setting; JSON: true, false or "auto" */
     KEY_CHOICE, /* const char *, one of the row's choices */
     KEY_TEXT,   /* const char * */
-    KEY_TEXTS   /* struct texts; JSON: one string or an array of strings */
+    KEY_TEXTS,  /* struct texts; JSON: one string or an array of strings */
+    KEY_MATRIX  /* struct matrix; JSON: an array of rows, each an array of as many numbers */
 };
 
 enum setting { SETTING_AUTO, SETTING_OFF, SETTING_ON };
@@ -26,14 +27,19 @@ struct texts {
     const char *const *items;
 };
 
+struct matrix {
+    size_t rows, columns;
+    const double *values; /* [rows, columns] */
+};
+
 struct key {
     const char *name; /* in a member's rows relative to its object: "ratio" */
     enum key_kind kind;
     size_t offset;              /* of the value in the struct that the table describes */
     const char *fallback;       /* default as JSON text; NULL: the key must be given */
-    double min, max;            /* INT and REAL: inclusive limits; TEXT, TEXTS: limits of the length */
+    double min, max;            /* INT, REAL, MATRIX: inclusive limits of the numbers; TEXT, TEXTS: limits of the length */
     const char *const *choices; /* CHOICE: NULL-ended */
-    const char *word;           /* INT: a word that stands for the value 0 ("auto"); else NULL */
+    const char *word;           /* INT, REAL: a word that stands for the value 0 ("auto"); else NULL */
     const char *unit, *help;    /* unit NULL: none; help: one sentence */
 };
 

@@ -16,7 +16,8 @@ enum random_stream { /* what the numbers are for; two purposes never share numbe
                      RANDOM_COMPRESSOR,
                      RANDOM_CHECK,
                      RANDOM_JITTER,
-                     RANDOM_MESSAGE
+                     RANDOM_MESSAGE,
+                     RANDOM_LINK
 };
 
 struct random {

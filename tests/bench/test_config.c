@@ -247,11 +247,11 @@ static void the_name_is_the_files_if_the_config_has_none(void **state)
     config_free(&c);
 }
 
-/* printf '%s' '<text>' | sha256sum, with the text below in one line. */
-static void the_hash_is_sha256_of_the_sorted_config_without_why_name_and_plan(void **state)
+/* That it is SHA-256 of the sorted text, tests/cli/test_config.py knows. */
+static void the_hash_depends_on_the_work_alone_and_not_on_why_name_plan_or_order(void **state)
 {
     (void)state;
-    static const char expected[] = "aaa0de9b3d5a9895fc5bd69936a4c5d894e486f41603fa63021fa5698744df89";
+    char first[65] = "";
     static const struct row rows[] = {
         { "{\"model\": {\"name\": \"mlp\"}, \"seed\": 7}", { 0 }, NULL },
         { "{\"seed\": 7, \"why\": \"w\", \"name\": \"n\", \"model\": {\"layers\": 2, \"name\": \"mlp\"}}",
@@ -267,7 +267,9 @@ static void the_hash_is_sha256_of_the_sorted_config_without_why_name_and_plan(vo
         assert_int_equal(config_settle(&c, RANKS), STATUS_OK);
         config_hash(&c, hex);
         config_free(&c);
-        assert_int_equal(strcmp(hex, expected) == 0, rows[i].message == NULL);
+        if (i == 0)
+            memcpy(first, hex, sizeof first);
+        assert_int_equal(strcmp(hex, first) == 0, rows[i].message == NULL);
     }
 }
 
@@ -371,7 +373,7 @@ int main(void)
         cmocka_unit_test(every_default_fits_its_own_row),
         cmocka_unit_test(every_member_fits_the_room_for_its_options_and_names_no_key_twice),
         cmocka_unit_test(the_name_is_the_files_if_the_config_has_none),
-        cmocka_unit_test(the_hash_is_sha256_of_the_sorted_config_without_why_name_and_plan),
+        cmocka_unit_test(the_hash_depends_on_the_work_alone_and_not_on_why_name_plan_or_order),
         cmocka_unit_test(what_is_printed_reads_back_to_the_same_bits),
         cmocka_unit_test(mutated_texts_never_crash),
         cmocka_unit_test(files_that_are_no_configs_are_refused_with_a_sentence),

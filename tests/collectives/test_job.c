@@ -51,9 +51,8 @@ static void a_sentence_may_quote_the_one_before(void **state)
 /* A fabric that fails to open on the last rank only; it counts what is open. */
 static int open_count;
 
-static status open_but_not_on_the_last(struct fabric *f, const void *options)
+static status open_but_not_on_the_last(struct fabric *f)
 {
-    (void)options;
     if (f->rank == f->ranks - 1)
         return status_fail(STATUS_FAILED, "rank %d has no link", f->rank);
     open_count++;
