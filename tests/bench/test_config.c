@@ -1,4 +1,4 @@
-/* bench/config*.c against texts and the exact sentences that they must give, a hash by sha256sum of a text written by hand, and
+/* bench/config*.c against texts and the exact sentences that they must give, and
  * mutated texts that must never crash it (run under AddressSanitizer).
  */
 #include <setjmp.h>
