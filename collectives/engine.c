@@ -24,7 +24,7 @@
 #include "collectives/operation.h"
 #include "kernels/layers.h"
 
-enum { SLOTS = 4, ALIGNMENT_B = 64, SEGMENT_MAX_B = 1 << 30 };
+enum { SLOTS = ENGINE_SEGMENTS, ALIGNMENT_B = 64, SEGMENT_MAX_B = 1 << 30 };
 _Static_assert((int)SLOTS <= (int)FABRIC_WAIT_MAX, "a message of every slot can be waited for");
 
 /* Whether to ask the fabric about each message, which costs, and costs virtual time too; after sleeping it is known. */

@@ -8,10 +8,11 @@
 #ifndef DMLBENCH_COLLECTIVES_ENGINE_H
 #define DMLBENCH_COLLECTIVES_ENGINE_H
 
-#include "collectives/allreduce.h"
+#include "collectives/cost.h"
 #include "collectives/fabric.h"
 #include "kernels/compressor.h"
 
+enum { ENGINE_SEGMENTS = 4 /* in flight at a time */ };
 enum progress { PROGRESS_NONE, PROGRESS_POLL, PROGRESS_THREAD };
 
 struct engine;    /* one per fabric */
@@ -56,6 +57,9 @@ status engine_plan_scatter(struct engine *e, enum purpose purpose, float *x, siz
  * algorithm has no formula. And floats of its own pieces, where the algorithm has two parts. */
 uint64_t engine_sent_floats(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n);
 size_t engine_owned_floats(const struct allreduce *a, size_t segment_B, int p, int rank, size_t n);
+/* Local. Seconds of one (part of a) sum of n floats cut like that, played by every group alone on its cluster; NaN where the
+ * algorithm has no rounds, or without memory. */
+double engine_sum_s(const struct allreduce *a, enum sum_part part, size_t segment_B, const struct cost_groups *g, size_t n);
 /* Pure. Adds to floats_to[p] what `rank` sends to each in it, by playing the rounds; nothing for the library's own algorithm. */
 void engine_sent_to(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n,
                     uint64_t *floats_to);

@@ -104,6 +104,16 @@ size_t engine_owned_floats(const struct allreduce *a, size_t segment_B, int p, i
     return operation_owned_elements(&s.op);
 }
 
+double engine_sum_s(const struct allreduce *a, enum sum_part part, size_t segment_B, const struct cost_groups *g, size_t n)
+{
+    struct sum s = sum_of(a, part, segment_B, g->p, 0, n);
+    operation_cut(&s.op);
+    if (s.op.segments == 0)
+        return 0;
+    const struct rounds_cost one = cost_of_rounds(g, a, s.first_round, s.op.rounds, s.op.segment_n, sizeof(float));
+    return cost_of_many_s(&one, s.op.segments, ENGINE_SEGMENTS);
+}
+
 void combine_add(void *to, const void *from, size_t bytes)
 {
     add(to, from, bytes / sizeof(float));
