@@ -8,7 +8,7 @@ set -eu
 
 packages="gcc make git pkg-config python3 python3-numpy python3-matplotlib python3-jsonschema
     openmpi-bin libopenmpi-dev libsimgrid-dev libopenblas-dev libsleef-dev libhwloc-dev libcjson-dev
-    librandom123-dev libxxhash-dev libmd-dev libcmocka-dev"
+    librandom123-dev libxxhash-dev libmd-dev libcmocka-dev iproute2"
 
 if ! command -v dpkg-query > /dev/null; then
     echo "install-deps: not a Debian system, nothing was checked; dmlbench needs what these Debian packages hold:" $packages >&2
