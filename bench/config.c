@@ -1,20 +1,16 @@
-/* From text to struct config: strict tree, --set, names of members, unknown keys, values. Every step is a walk over the key table
- * (config_keys.c); a default is read as if the user had written it. Rules between keys are in config_rules.c.
+/* From texts to struct config: strict trees laid over each other, --set, names of members, unknown keys, values. Every step is a
+ * walk over the key table (config_keys.c); a default is read as if the user had written it. Rules between keys are in
+ * config_rules.c, files in config_files.c.
  */
 #include "bench/config.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "bench/config_keys.h"
 #include "bench/config_tree.h"
 #include "bench/json.h"
-
-enum { CONFIG_FILE_MAX_B = 1 << 20 };
 
 /* A block of c->storage. */
 struct block {
@@ -24,10 +20,12 @@ struct block {
 
 struct reader {
     struct config *c;
-    const char *origin;
+    const struct config_text *texts;
+    int n_texts;
     const char *const *sets;
     int n_sets;
-    const cJSON *tree;
+    const cJSON *trees; /* an array, of each text its own; the first became `tree`; NULL: there is one */
+    const cJSON *tree;  /* all in one */
 };
 
 /* Room that config_free gives back; NULL: a failure is recorded. */
@@ -63,7 +61,7 @@ void config_free(struct config *c)
 
 /* ---- where a message points ---------------------------------------------------------------------------------------------- */
 
-/* "--set" if the last word on this path was one, else the file. */
+/* Who had the last word on this path: "--set" or a file. */
 static const char *origin_of(const struct reader *r, const char *path)
 {
     for (int i = r->n_sets; i-- > 0;) {
@@ -71,7 +69,10 @@ static const char *origin_of(const struct reader *r, const char *path)
         if (strncmp(r->sets[i], path, n) == 0 && (path[n] == 0 || path[n] == '.'))
             return "--set";
     }
-    return r->origin;
+    for (int i = r->n_texts; --i > 0;)
+        if (tree_find(cJSON_GetArrayItem(r->trees, i), path))
+            return r->texts[i].origin;
+    return r->texts[0].origin;
 }
 
 static status wrong_value(const struct reader *r, const struct slot *s, const cJSON *v)
@@ -103,6 +104,15 @@ static cJSON *make_parent(cJSON *tree, char *path, const char **last)
     return tree;
 }
 
+static status put(cJSON *object, const char *name, cJSON *value)
+{
+    const bool there = cJSON_GetObjectItemCaseSensitive(object, name) != NULL;
+    if (value && (there ? cJSON_ReplaceItemInObjectCaseSensitive(object, name, value) : cJSON_AddItemToObject(object, name, value)))
+        return STATUS_OK;
+    cJSON_Delete(value);
+    return status_fail(STATUS_FAILED, "no memory for %.80s of the config", name);
+}
+
 static status apply_set(cJSON *tree, const char *set)
 {
     char path[CONFIG_PATH_BYTES];
@@ -120,11 +130,75 @@ static status apply_set(cJSON *tree, const char *set)
         return status_fail(STATUS_USAGE, "--set %.80s: a part of the path before the last is not an object", set);
     if (tree_parse("--set", equals + 1, &value) != STATUS_OK)
         value = cJSON_CreateString(equals + 1);
-    bool there = cJSON_GetObjectItemCaseSensitive(parent, last) != NULL;
-    if (there ? cJSON_ReplaceItemInObjectCaseSensitive(parent, last, value) : cJSON_AddItemToObject(parent, last, value))
-        return STATUS_OK;
-    cJSON_Delete(value);
-    return status_fail(STATUS_FAILED, "--set %.80s: no memory for it", set);
+    return put(parent, last, value);
+}
+
+static status check_key(const char *origin, const cJSON *item, const cJSON *object, const char *path)
+{
+    if (strchr(item->string, '.') || !item->string[0])
+        return status_fail(STATUS_USAGE, "%s: \"%s\" cannot be a key: write nested objects, {\"batch\": {\"micro\": 8}}", origin,
+                           item->string);
+    for (const cJSON *other = object->child; other != item; other = other->next)
+        if (strcmp(other->string, item->string) == 0)
+            return status_fail(STATUS_USAGE, "%s: %s is given twice", origin, path);
+    return STATUS_OK;
+}
+
+static void path_below(char path[2 * CONFIG_PATH_BYTES], const char *prefix, const char *name)
+{
+    snprintf(path, 2 * CONFIG_PATH_BYTES, "%s%s%.*s", prefix, *prefix ? "." : "", CONFIG_PATH_BYTES, name);
+}
+
+/* Puts the keys of one object in place of those of another. */
+static status lay_over(cJSON *below, const cJSON *above, const char *origin, const char *prefix)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, above)
+    {
+        char path[2 * CONFIG_PATH_BYTES];
+        path_below(path, prefix, item->string);
+        TRY(check_key(origin, item, above, path));
+        cJSON *there = cJSON_GetObjectItemCaseSensitive(below, item->string);
+        TRY(cJSON_IsObject(there) && cJSON_IsObject(item) ? lay_over(there, item, origin, path)
+                                                          : put(below, item->string, cJSON_Duplicate(item, true)));
+    }
+    return STATUS_OK;
+}
+
+static status check_object(const char *origin, const cJSON *tree)
+{
+    if (!cJSON_IsObject(tree))
+        return status_fail(STATUS_USAGE, "%s: must be one JSON object, {...}", origin);
+    const cJSON *schema = tree_find(tree, "schema");
+    if (cJSON_IsString(schema) && !strcmp(schema->valuestring, "dmlbench.result"))
+        return status_fail(STATUS_USAGE,
+                           "%s: this is a result; the config of its run is what stands there under the key \"config\"", origin);
+    return STATUS_OK;
+}
+
+/* What a config says of itself. */
+static void forget_identity(cJSON *tree)
+{
+    static const char *const keys[] = { "why", "name" };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        while (tree_find(tree, keys[i]))
+            cJSON_DeleteItemFromObjectCaseSensitive(tree, keys[i]);
+}
+
+/* All texts, one over the other, into the first of trees, an array that gets each. */
+static status make_tree(cJSON *trees, const struct config_text *texts, int n_texts)
+{
+    for (int i = 0; i < n_texts; i++) {
+        cJSON *tree;
+        TRY(tree_parse(texts[i].origin, texts[i].text, &tree));
+        cJSON_AddItemToArray(trees, tree);
+        TRY(check_object(texts[i].origin, tree));
+        if (i == 0)
+            continue;
+        forget_identity(tree);
+        TRY(lay_over(trees->child, tree, texts[i].origin, ""));
+    }
+    return STATUS_OK;
 }
 
 /* ---- unknown and doubled keys -------------------------------------------------------------------------------------------- */
@@ -161,17 +235,6 @@ static status unknown_key(const struct reader *r, const char *path)
                        near.best[0] ? nearest_question(&near, question) : " (dmlbench --keys lists them all)");
 }
 
-static status check_key(const struct reader *r, const cJSON *item, const cJSON *object, const char *path)
-{
-    if (strchr(item->string, '.') || !item->string[0])
-        return status_fail(STATUS_USAGE, "%s: \"%s\" cannot be a key: write nested objects, {\"batch\": {\"micro\": 8}}", r->origin,
-                           item->string);
-    for (const cJSON *other = object->child; other != item; other = other->next)
-        if (strcmp(other->string, item->string) == 0)
-            return status_fail(STATUS_USAGE, "%s: %s is given twice", r->origin, path);
-    return STATUS_OK;
-}
-
 /* Ends at the first unknown key, so it never goes deeper than the known ones. */
 static status check_keys(const struct reader *r, const cJSON *object, const char *prefix)
 {
@@ -179,8 +242,8 @@ static status check_keys(const struct reader *r, const cJSON *object, const char
     cJSON_ArrayForEach(item, object)
     {
         char path[2 * CONFIG_PATH_BYTES], value[TREE_EXCERPT_BYTES];
-        snprintf(path, sizeof path, "%s%s%.*s", prefix, *prefix ? "." : "", CONFIG_PATH_BYTES, item->string);
-        TRY(check_key(r, item, object, path));
+        path_below(path, prefix, item->string);
+        TRY(check_key(origin_of(r, path), item, object, path));
         enum known known = classify(r->c, path);
         if (known == UNKNOWN)
             return unknown_key(r, path);
@@ -337,7 +400,7 @@ static status fill(const struct reader *r, const struct slot *s)
         return store(r, s, given);
     const char *fallback = slot_fallback(s, text);
     if (!fallback)
-        return status_fail(STATUS_USAGE, "%s: %s is missing (%s)", r->origin, s->path, slot_limit(s, limit));
+        return status_fail(STATUS_USAGE, "%s: %s is missing (%s)", r->c->origin, s->path, slot_limit(s, limit));
     cJSON *v;
     TRY(tree_parse(s->path, fallback, &v));
     status result = store(r, s, v);
@@ -386,94 +449,68 @@ bool config_was_given(const struct config *c, const char *path)
 }
 
 /* A config without a name has its file's: "configs/data.json" -> "data". */
-static status default_name(struct config *c)
+static status default_name(struct config *c, const char *file)
 {
-    const char *slash = strrchr(c->origin, '/'), *base = slash ? slash + 1 : c->origin;
+    const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file;
     size_t n = strlen(base), end = n > 5 && strcmp(base + n - 5, ".json") == 0 ? n - 5 : n;
     char name[CONFIG_PATH_BYTES];
     snprintf(name, sizeof name, "%.*s", (int)(end < 64 ? end : 64), base);
     return c->name[0] ? STATUS_OK : keep_text(c, name, &c->name);
 }
 
-static status fill_config(const struct reader *r, const char *folder)
+/* "data.json with slow.json" */
+static status name_origin(const struct reader *r)
 {
-    if (!cJSON_IsObject(r->tree))
-        return status_fail(STATUS_USAGE, "%s: must be one JSON object, {...}", r->origin);
-    const cJSON *schema = tree_find(r->tree, "schema");
-    if (cJSON_IsString(schema) && !strcmp(schema->valuestring, "dmlbench.result"))
-        return status_fail(STATUS_USAGE,
-                           "%s: this is a result; the config of its run is what stands there under the key \"config\"", r->origin);
-    TRY(keep_text(r->c, r->origin, &r->c->origin));
-    TRY(keep_text(r->c, folder ? folder : ".", &r->c->folder));
-    TRY(fill_all(r));
-    TRY(note_given(r));
-    return default_name(r->c);
+    size_t bytes = 1, at = 0;
+    for (int i = 0; i < r->n_texts; i++)
+        bytes += strlen(r->texts[i].origin) + sizeof " with ";
+    char *origin = keep(r->c, bytes);
+    if (!origin)
+        return STATUS_FAILED;
+    for (int i = 0; i < r->n_texts; i++)
+        at += (size_t)snprintf(origin + at, bytes - at, "%s%s", i ? " with " : "", r->texts[i].origin);
+    r->c->origin = origin;
+    return STATUS_OK;
 }
 
-static status read_tree(struct config *c, struct reader *r, const char *folder)
+static status fill_config(const struct reader *r)
 {
-    *c = (struct config){ .origin = r->origin };
-    status s = fill_config(r, folder);
+    TRY(check_object(r->texts[0].origin, r->tree));
+    TRY(name_origin(r));
+    TRY(keep_text(r->c, r->texts[0].folder ? r->texts[0].folder : ".", &r->c->folder));
+    TRY(fill_all(r));
+    TRY(note_given(r));
+    return default_name(r->c, r->texts[0].origin);
+}
+
+static status read_tree(const struct reader *r)
+{
+    *r->c = (struct config){ .origin = r->texts[0].origin };
+    status s = fill_config(r);
     if (s != STATUS_OK)
-        config_free(c);
+        config_free(r->c);
     return s;
 }
 
 status tree_to_config(struct config *c, const char *origin, const cJSON *tree, const char *folder)
 {
-    return read_tree(c, &(struct reader){ .c = c, .origin = origin, .tree = tree }, folder);
+    const struct config_text text = { .origin = origin, .folder = folder };
+    return read_tree(&(struct reader){ .c = c, .texts = &text, .n_texts = 1, .tree = tree });
+}
+
+status config_parse_texts(struct config *c, const struct config_text *texts, int n_texts, const char *const *sets, int n_sets)
+{
+    cJSON *trees = cJSON_CreateArray();
+    status s = trees ? make_tree(trees, texts, n_texts) : status_fail(STATUS_FAILED, "no memory for the config");
+    for (int i = 0; i < n_sets && s == STATUS_OK; i++)
+        s = apply_set(trees->child, sets[i]);
+    if (s == STATUS_OK)
+        s = read_tree(&(struct reader){ c, texts, n_texts, sets, n_sets, trees, trees->child });
+    cJSON_Delete(trees);
+    return s;
 }
 
 status config_parse(struct config *c, const char *origin, const char *text, const char *folder, const char *const *sets, int n_sets)
 {
-    cJSON *tree;
-    TRY(tree_parse(origin, text, &tree));
-    status s = STATUS_OK;
-    for (int i = 0; i < n_sets && s == STATUS_OK && cJSON_IsObject(tree); i++)
-        s = apply_set(tree, sets[i]);
-    if (s == STATUS_OK)
-        s = read_tree(c, &(struct reader){ c, origin, sets, n_sets, tree }, folder);
-    cJSON_Delete(tree);
-    return s;
-}
-
-/* ---- the file ------------------------------------------------------------------------------------------------------------ */
-
-/* Candidate i for path; false: no more. Configs stand in the working directory, beside the build, or in PREFIX/share. */
-static bool candidate(const char *path, size_t i, char *found, size_t room)
-{
-    static const char *const beside_program[] = { "../../configs", "../share/dmlbench/configs" };
-    char program[4096];
-    if (i == 0)
-        snprintf(found, room, "%s", path);
-    else if (path[0] == '/')
-        return false;
-    else if (i == 1)
-        snprintf(found, room, "configs/%s", path);
-    else if (i - 2 < sizeof beside_program / sizeof *beside_program) {
-        ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-        program[n > 0 ? n : 0] = 0;
-        char *slash = strrchr(program, '/');
-        snprintf(found, room, "%.*s/%s/%s", slash ? (int)(slash - program) : 0, program, beside_program[i - 2], path);
-    } else
-        return false;
-    return true;
-}
-
-status config_read_file(const char *path, char **text, char **folder)
-{
-    char found[8192];
-    struct stat about;
-    size_t i = 0;
-    while (candidate(path, i, found, sizeof found) && stat(found, &about) != 0 && errno == ENOENT)
-        i++;
-    if (!candidate(path, i, found, sizeof found))
-        return status_fail(STATUS_USAGE, "%s: no such file, neither here nor in configs/", path);
-    TRY(tree_read_file(found, CONFIG_FILE_MAX_B, text));
-    char *slash = strrchr(found, '/');
-    *folder = slash ? strndup(found, (size_t)(slash - found) + (slash == found)) : strdup(".");
-    if (*folder)
-        return STATUS_OK;
-    free(*text);
-    return status_fail(STATUS_FAILED, "%s: no memory for its folder's name", path);
+    return config_parse_texts(c, &(struct config_text){ origin, text, folder }, 1, sets, n_sets);
 }

@@ -78,7 +78,7 @@ struct config {
         double latency_s, message_B, bandwidth_B_per_s, jitter_network_s, jitter_compute_s;
         int64_t seed;
     } plan;             /* of dmlplan alone */
-    const char *origin; /* what messages call the config: its file */
+    const char *origin; /* what messages call the config: its file, or "a.json with b.json" */
     const char *folder; /* of the config file: relative paths are looked up there first, then in the working directory */
     struct texts given; /* paths of the keys that the user gave, in file or --set (the rest are defaults) */
     void *storage;      /* owns every string above */
@@ -88,12 +88,28 @@ struct config {
  * *text is malloced, *folder is the file's folder. No file, a folder, an unreadable file: STATUS_USAGE and a sentence. */
 status config_read_file(const char *path, char **text, char **folder);
 
-/* Local and pure: text (NUL-ended JSON, named `origin` in messages) plus `sets` ("key.path=VALUE") gives c.
- * Syntax errors name line and column; unknown keys the nearest key; wrong type, range or choice the key, value and what fits;
- * a key given twice is an error. config_free frees it; on failure there is nothing to free. */
+/* One JSON text of an experiment. */
+struct config_text {
+    const char *origin; /* what messages call it */
+    const char *text;   /* NUL-ended */
+    const char *folder; /* NULL: the working directory */
+};
+
+/* Local. texts[1 + n_with] of an experiment's files, as config_read_file reads them; config NULL: no key. */
+status config_read_texts(struct config_text *texts, const char *config, const char *const *with, int n_with);
+void config_free_texts(struct config_text *texts, int n_texts);
+
+/* Local and pure: n_texts >= 1 texts plus `sets` ("key.path=VALUE") give c. The keys of each text go over those of the texts
+ * before, key by key (but for why and name, which say what the first is); the folder is the first's. Syntax errors name line and
+ * column; unknown keys the nearest key; wrong type, range or choice the key, value and what fits; a key given twice is an error.
+ * config_free frees it; on failure there is nothing to free. */
+status config_parse_texts(struct config *c, const struct config_text *texts, int n_texts, const char *const *sets, int n_sets);
+/* The same of one text. */
 status config_parse(struct config *c, const char *origin, const char *text, const char *folder, const char *const *sets,
                     int n_sets);
 void config_free(struct config *c);
+/* Local. Both in one: from files to c. */
+status config_load(struct config *c, const char *config, const char *const *with, int n_with, const char *const *sets, int n_sets);
 
 /* Local. Rules between keys for this number of ranks (config_rules.c, one small function per rule, each with its sentence);
  * resolves "auto" degrees. A misfit of ranks and degrees lists the layouts that fit. */

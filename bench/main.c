@@ -21,13 +21,15 @@
 struct options {
     const char *config, *out, *schema, *validate, *conformance;
     bool explain, keys, quiet, audit, version, help;
-    struct option_values sets;
+    struct option_values with, sets;
 };
 
 static const struct program_option table[] = {
     { "--config", "FILE", "run the experiment of this file (as given, else in configs/)",
       .offset = offsetof(struct options, config) },
-    { "--set", "KEY=VALUE", "set one key, after the file; VALUE is JSON, or else a string; repeatable",
+    { "--with", "FILE", "a config whose keys go over those of --config, such as a network's; repeatable",
+      .offset = offsetof(struct options, with), .repeats = true },
+    { "--set", "KEY=VALUE", "set one key, after the files; VALUE is JSON, or else a string; repeatable",
       .offset = offsetof(struct options, sets), .repeats = true },
     { "--out", "FILE", "write the result there (default results/<name>-<UTC>-<hash>.json); never overwrites",
       .offset = offsetof(struct options, out) },
@@ -94,27 +96,43 @@ static status answer(const struct options *o, bool prints, bool *done)
 
 /* ---- the experiment ------------------------------------------------------------------------------------------------------ */
 
-/* Collective. Rank 0's config file on every rank, parsed and settled. */
+/* Local, rank 0. */
+static status read_texts(const struct options *o, struct config_text *texts)
+{
+    if (!o->config)
+        return status_fail(STATUS_USAGE, "--config FILE is missing; dmlbench --help lists the options");
+    return config_read_texts(texts, o->config, o->with.items, o->with.count);
+}
+
+/* Collective. Rank 0's text on every rank. */
+static void share_text(const struct job *job, const char *origin, struct config_text *t)
+{
+    char *text = job->rank ? NULL : (char *)t->text, *folder = job->rank ? NULL : (char *)t->folder;
+    job_broadcast_text(job, &text, text ? (ssize_t)strlen(text) : 0);
+    job_broadcast_text(job, &folder, folder ? (ssize_t)strlen(folder) : 0);
+    *t = (struct config_text){ origin, text, folder };
+}
+
+/* Collective. The config, from rank 0's files, parsed and settled on every rank. */
 static status load_config(const struct job *job, const struct options *o, struct config *c)
 {
-    char *text = NULL, *folder = NULL;
-    status s = STATUS_OK;
-    if (job->rank == 0 && !o->config)
-        s = status_fail(STATUS_USAGE, "--config FILE is missing; dmlbench --help lists the options");
-    else if (job->rank == 0)
-        s = config_read_file(o->config, &text, &folder);
-    TRY(status_agree(s, job->world));
-    job_broadcast_text(job, &text, job->rank ? 0 : (ssize_t)strlen(text));
-    job_broadcast_text(job, &folder, job->rank ? 0 : (ssize_t)strlen(folder));
-    s = config_parse(c, o->config, text, folder, o->sets.items, o->sets.count);
+    const int count = 1 + o->with.count;
+    struct config_text *texts = job_allocate(job, (size_t)count * sizeof *texts);
+    status s = status_agree(job->rank ? STATUS_OK : read_texts(o, texts), job->world);
     if (s == STATUS_OK) {
-        s = config_settle(c, job->ranks);
-        if (s != STATUS_OK)
-            config_free(c);
+        for (int i = 0; i < count; i++)
+            share_text(job, i ? o->with.items[i - 1] : o->config, &texts[i]);
+        s = config_parse_texts(c, texts, count, o->sets.items, o->sets.count);
+        config_free_texts(texts, count);
+        if (s == STATUS_OK) {
+            s = config_settle(c, job->ranks);
+            if (s != STATUS_OK)
+                config_free(c);
+        }
+        s = status_agree(s, job->world);
     }
-    free(text);
-    free(folder);
-    return status_agree(s, job->world);
+    free(texts);
+    return s;
 }
 
 /* One run of the program, from the first option to the exit code. */
@@ -292,10 +310,9 @@ static status run_session(struct session *s, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct session s = { .options.sets.items = calloc((size_t)argc, sizeof(char *)) };
+    struct session s = { 0 };
     bool answered = false;
-    status outcome =
-        s.options.sets.items ? options_parse("dmlbench", table, &s.options, argc, argv) : status_fail(STATUS_FAILED, "no memory");
+    status outcome = options_parse("dmlbench", table, &s.options, argc, argv);
     if (outcome != STATUS_OK) {
         complain_together(argc, argv);
     } else {
@@ -307,6 +324,6 @@ int main(int argc, char **argv)
         else if (!answered)
             outcome = run_session(&s, argc, argv);
     }
-    free(s.options.sets.items);
+    options_free(table, &s.options);
     return outcome;
 }

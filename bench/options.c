@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct program_option *find_option(const struct program_option *table, const char *word, size_t length)
@@ -13,16 +14,26 @@ static const struct program_option *find_option(const struct program_option *tab
     return NULL;
 }
 
-static void store(void *options, const struct program_option *option, const char *value)
+static status append(struct option_values *values, const char *value, int argc)
+{
+    if (!values->items)
+        values->items = calloc((size_t)argc, sizeof *values->items);
+    if (!values->items)
+        return status_fail(STATUS_FAILED, "no memory for the command line");
+    values->items[values->count++] = value;
+    return STATUS_OK;
+}
+
+static status store(void *options, const struct program_option *option, const char *value, int argc)
 {
     void *field = (char *)options + option->offset;
-    struct option_values *values = field;
-    if (!option->value)
-        *(bool *)field = true;
-    else if (option->repeats)
-        values->items[values->count++] = value;
-    else
+    if (option->repeats)
+        return append(field, value, argc);
+    if (option->value)
         *(const char **)field = value;
+    else
+        *(bool *)field = true;
+    return STATUS_OK;
 }
 
 status options_parse(const char *program, const struct program_option *table, void *options, int argc, char **argv)
@@ -37,9 +48,16 @@ status options_parse(const char *program, const struct program_option *table, vo
             return status_fail(STATUS_USAGE, "%s takes no value", option->name);
         if (option->value && !equals && i + 1 == argc)
             return status_fail(STATUS_USAGE, "%s needs a value: %s %s", option->name, option->name, option->value);
-        store(options, option, !option->value ? NULL : equals ? equals + 1 : argv[++i]);
+        TRY(store(options, option, !option->value ? NULL : equals ? equals + 1 : argv[++i], argc));
     }
     return STATUS_OK;
+}
+
+void options_free(const struct program_option *table, void *options)
+{
+    for (; table->name; table++)
+        if (table->repeats)
+            free(((struct option_values *)((char *)options + table->offset))->items);
 }
 
 void options_print(const struct program_option *table)

@@ -9,7 +9,7 @@
 
 /* Of an option that may be repeated. */
 struct option_values {
-    const char **items; /* room for argc */
+    const char **items;
     int count;
 };
 
@@ -19,8 +19,10 @@ struct program_option {
     bool repeats;
 };
 
-/* Local. Accepts "--name value" and "--name=value"; table ends with a NULL name. */
+/* Local. Accepts "--name value" and "--name=value"; table ends with a NULL name; options starts as zeros. options_free also after a
+ * failure. */
 status options_parse(const char *program, const struct program_option *table, void *options, int argc, char **argv);
+void options_free(const struct program_option *table, void *options);
 void options_print(const struct program_option *table);
 /* Local. Whether everything printed has gone where it should: a full disk is a failure. */
 status options_printed(void);

@@ -11,14 +11,16 @@
 
 struct options {
     const char *config;
-    struct option_values sets;
+    struct option_values with, sets;
     bool json, draw, keys, version, help;
 };
 
 static const struct program_option table[] = {
     { "--config", "FILE", "play the pipeline of this config (as given, else in configs/)",
       .offset = offsetof(struct options, config) },
-    { "--set", "KEY=VALUE", "set one key, after the file; VALUE is JSON, or else a string; repeatable",
+    { "--with", "FILE", "a config whose keys go over those of --config; repeatable", .offset = offsetof(struct options, with),
+      .repeats = true },
+    { "--set", "KEY=VALUE", "set one key, after the files; VALUE is JSON, or else a string; repeatable",
       .offset = offsetof(struct options, sets), .repeats = true },
     { "--json", NULL, "print one JSON object", .offset = offsetof(struct options, json) },
     { "--draw", NULL, "draw the schedule, one row a stage", .offset = offsetof(struct options, draw) },
@@ -58,15 +60,9 @@ static status show(const struct options *o, const struct config *c)
 
 static status load_and_show(const struct options *o)
 {
-    char *text = NULL, *folder = NULL;
     struct config c;
-    if (o->config)
-        TRY(config_read_file(o->config, &text, &folder));
-    status s = config_parse(&c, o->config ? o->config : "command line", text ? text : "{}", folder, o->sets.items, o->sets.count);
-    free(text);
-    free(folder);
-    TRY(s);
-    s = show(o, &c);
+    TRY(config_load(&c, o->config, o->with.items, o->with.count, o->sets.items, o->sets.count));
+    const status s = show(o, &c);
     config_free(&c);
     return s;
 }
@@ -89,12 +85,12 @@ static status run(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct options options = { .sets.items = calloc((size_t)argc, sizeof(char *)) };
-    status outcome = options.sets.items ? run(&options, argc, argv) : status_fail(STATUS_FAILED, "no memory");
+    struct options options = { 0 };
+    status outcome = run(&options, argc, argv);
     if (outcome == STATUS_OK)
         outcome = options_printed();
     if (outcome != STATUS_OK)
         fprintf(stderr, "dmlplan: %s\n", status_message());
-    free(options.sets.items);
+    options_free(table, &options);
     return outcome;
 }

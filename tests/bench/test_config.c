@@ -156,7 +156,7 @@ static void settings_are_json_or_else_text_and_the_later_one_wins(void **state)
         { "{}", { "batch.micro=3x" }, "--set: batch.micro = \"3x\" (must be an integer 1 .. 1048576)" },
         { "{}", { "batch.micro=1e999" }, "--set: batch.micro = \"1e999\" (must be an integer 1 .. 1048576)" },
         { "{}", { "batch..micro=3" }, "x.json: \"\" cannot be a key: write nested objects, {\"batch\": {\"micro\": 8}}" },
-        { "{}", { "batch={\"micro\": 1, \"micro\": 2}" }, "x.json: batch.micro is given twice" },
+        { "{}", { "batch={\"micro\": 1, \"micro\": 2}" }, "--set: batch.micro is given twice" },
         { "{\"exchange\": {\"compressor\": {\"name\": \"topk\", \"ratio\": 0.5}}}",
           { "exchange.compressor.name=none" },
           "x.json: exchange.compressor.ratio is a key of exchange.compressor.name \"topk\", not of \"none\"" },
@@ -336,6 +336,58 @@ static void mutated_texts_never_crash(void **state)
     assert_in_range(refused, 1000, 1999);
 }
 
+static void keys_of_later_texts_go_over_those_of_earlier_ones_and_settings_over_all(void **state)
+{
+    (void)state;
+    const struct config_text texts[] = {
+        { "a.json", "{\"why\": \"a\", \"batch\": {\"global\": 66, \"micro\": 3}, \"data\": {\"name\": \"synthetic\"}}", "of/a" },
+        { "b.json", "{\"why\": \"b\", \"name\": \"b\", \"batch\": {\"micro\": 2}, \"network\": {\"nodes\": 4}}", "of/b" },
+        { "c.json", "{\"network\": {\"nodes\": 5, \"node_ranks\": 2}, \"seed\": 7}", NULL },
+    };
+    const char *const sets[] = { "seed=8" };
+    struct config c;
+    assert_int_equal(config_parse_texts(&c, texts, 3, sets, 1), STATUS_OK);
+    assert_string_equal(c.why, "a");
+    assert_string_equal(c.name, "a");
+    assert_string_equal(c.folder, "of/a");
+    assert_int_equal(c.batch.global, 66);
+    assert_int_equal(c.batch.micro, 2);
+    assert_int_equal(c.network.nodes, 5);
+    assert_int_equal(c.network.node_ranks, 2);
+    assert_int_equal(c.seed, 8);
+    assert_true(config_was_given(&c, "network.node_ranks"));
+    assert_int_equal(config_settle(&c, 11), STATUS_USAGE);
+    assert_string_equal(status_message(),
+                        "a.json with b.json with c.json: a network of 5 nodes of 2 ranks is too small for 11 ranks "
+                        "(fits: 6 nodes, or network.node_ranks = 3)");
+    config_free(&c);
+}
+
+static void a_message_about_a_key_names_the_text_that_had_the_last_word(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *second, *set, *message;
+    } rows[] = {
+        { "{}", "{\"network\": {\"node\": 4}}", NULL, "b.json: network.node: no such key; did you mean network.nodes?" },
+        { "{}", "{\"network\": {\"nodes\": 0}}", NULL, "b.json: network.nodes = 0 (must be an integer 1 .. 1048576 or \"auto\")" },
+        { "{\"seed\": \"x\"}", "{\"network\": {}}", NULL, "a.json: seed = \"x\" (must be an integer 0 .. 9007199254740991)" },
+        { "{}", "{\"seed\": \"x\"}", "seed=-1", "--set: seed = -1 (must be an integer 0 .. 9007199254740991)" },
+        { "{}", "{\"batch\": {\"micro\": 1, \"micro\": 2}}", NULL, "b.json: batch.micro is given twice" },
+        { "{\"batch\": {\"micro\": 1}}", "{\"batch\": {\"micro\": 1, \"micro\": 2}}", NULL, "b.json: batch.micro is given twice" },
+        { "{}", "[]", NULL, "b.json: must be one JSON object, {...}" },
+        { "{}", "{\"schema\": \"dmlbench.result\"}", NULL,
+          "b.json: this is a result; the config of its run is what stands there under the key \"config\"" },
+        { "{}", "{", NULL, "b.json: line 1, column 2: expected a key in double quotes" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct config_text texts[] = { { "a.json", rows[i].first, NULL }, { "b.json", rows[i].second, NULL } };
+        struct config c;
+        assert_int_equal(config_parse_texts(&c, texts, 2, &rows[i].set, rows[i].set != NULL), STATUS_USAGE);
+        assert_string_equal(status_message(), rows[i].message);
+    }
+}
+
 static void files_that_are_no_configs_are_refused_with_a_sentence(void **state)
 {
     (void)state;
@@ -376,6 +428,8 @@ int main(void)
         cmocka_unit_test(the_hash_depends_on_the_work_alone_and_not_on_why_name_plan_or_order),
         cmocka_unit_test(what_is_printed_reads_back_to_the_same_bits),
         cmocka_unit_test(mutated_texts_never_crash),
+        cmocka_unit_test(keys_of_later_texts_go_over_those_of_earlier_ones_and_settings_over_all),
+        cmocka_unit_test(a_message_about_a_key_names_the_text_that_had_the_last_word),
         cmocka_unit_test(files_that_are_no_configs_are_refused_with_a_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,12 @@ def oracle(name):
 
 
 class Plan(unittest.TestCase):
+    def test_configs_are_laid_over_each_other(self):
+        with tempfile.TemporaryDirectory() as folder:
+            times = pathlib.Path(folder, "times.json")
+            times.write_text('{"plan": {"forward_s": 2, "backward_s": 4}}', encoding="utf-8")
+            self.assertEqual(played(f"{BASE} --with {times}")["makespan_s"], 2 * played(BASE)["makespan_s"])
+
     def test_the_json_has_what_scripts_rely_on(self):
         plan = played("--set plan.schedule.name=varuna --set plan.stages=8 --set plan.micro_batches=64 --set plan.latency_s=0.5")
         self.assertEqual((plan["schedule"], plan["stages"], plan["micro_batches"]), ("varuna", 8, 64))

@@ -28,6 +28,14 @@ def at(result, path):
 
 
 class Run(InFolder):
+    def test_a_second_config_goes_over_the_first_on_every_rank(self):
+        self.write("more.json", '{"why": "other steps", "name": "more", "measure": {"steps": 3}, "seed": 5}')
+        result = self.run_ok("--config tiny.json --with more.json --set seed=6", ranks=2)
+        self.assertEqual((result["config"]["measure"]["steps"], result["config"]["seed"], result["config"]["name"]), (3, 6, "tiny"))
+        self.assert_refused(self.dmlbench("--config tiny.json --with no.json", ranks=2), 2, "no.json: no such file")
+        self.write("more.json", '{"measure": {"stepz": 3}}')
+        self.assert_refused(self.dmlbench("--config tiny.json --with more.json", ranks=2), 2, "more.json: measure.stepz: no such key")
+
     def test_a_run_twice_gives_the_same_bits_and_a_result_that_fits_the_schema(self):
         one, two = self.run_ok(ranks=4), self.run_ok(ranks=4)
         for name in ("correctness.parameter_hash", "samples.loss", "config_sha256", "comm_total.wire_B_counted", "data.xxh3"):
