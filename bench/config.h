@@ -64,6 +64,7 @@ struct config {
         double jitter_s;
         int64_t seed;
     } network;
+    int node_ranks_seen;     /* no key: places_node_ranks of the hosts that the ranks run on; 0: not looked at */
     const char *calibration; /* "": none */
     struct {
         int64_t steps, warmup_steps;

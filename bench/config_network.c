@@ -3,7 +3,8 @@
 
 static int64_t node_ranks_of(const struct config *c, int64_t ranks)
 {
-    return c->network.node_ranks ? c->network.node_ranks : ranks;
+    const int64_t seen = c->node_ranks_seen ? c->node_ranks_seen : ranks;
+    return c->network.node_ranks ? c->network.node_ranks : seen;
 }
 
 static int64_t nodes_of(const struct config *c, int64_t ranks)

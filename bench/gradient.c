@@ -6,6 +6,7 @@
 
 #include "bench/gradient_parts.h"
 #include "bench/pages.h"
+#include "bench/places.h"
 
 enum { BUCKETS_MAX = 1000000 };
 
@@ -25,15 +26,20 @@ static status plan_ordered(struct gradient *g, struct bucket *b, const struct le
     return STATUS_OK;
 }
 
+static const struct allreduce *algorithm_of(const struct gradient *g, const struct bucket *b)
+{
+    return gradient_allreduce(g->config, places_replicas(g->config, g->ranks), b->place.n);
+}
+
 static status plan_gather(struct gradient *g, struct bucket *b)
 {
-    const struct allreduce *a = allreduce_find(g->config->exchange.allreduce);
+    const struct allreduce *a = algorithm_of(g, b);
     return engine_plan_part(g->engine, SUM_ALLGATHER, a, PURPOSE_PARAMETERS, g->params + b->place.at, b->place.n, &b->gather);
 }
 
 static status plan_fast(struct gradient *g, struct bucket *b)
 {
-    const struct allreduce *a = allreduce_find(g->config->exchange.allreduce);
+    const struct allreduce *a = algorithm_of(g, b);
     const enum sum_part part = g->zero ? SUM_REDUCE_SCATTER : SUM_ALLREDUCE;
     TRY(engine_plan_part(g->engine, part, a, PURPOSE_GRADIENT, g->sums + b->place.at, b->place.n, &b->op));
     return g->zero ? plan_gather(g, b) : STATUS_OK;
@@ -42,7 +48,7 @@ static status plan_fast(struct gradient *g, struct bucket *b)
 /* Beside the codes, planned already. */
 static status plan_dense(struct gradient *g, struct bucket *b)
 {
-    const struct allreduce *a = allreduce_find(g->config->exchange.allreduce);
+    const struct allreduce *a = algorithm_of(g, b);
     TRY(engine_plan_sum(g->engine, a, PURPOSE_GRADIENT, g->sums + b->place.at, b->place.n, &b->op));
     return g->zero ? plan_gather(g, b) : STATUS_OK;
 }

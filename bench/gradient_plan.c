@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/gradient_parts.h"
+#include "bench/places.h"
 
 /* ---- what the config asks for ------------------------------------------------------------------------------------------------ */
 
@@ -28,6 +29,13 @@ bool exchanges_leaves(const struct config *c)
 int buckets_in_flight(const struct config *c)
 {
     return c->exchange.overlap ? 2 : 0;
+}
+
+const struct allreduce *gradient_allreduce(const struct config *c, struct team t, size_t n)
+{
+    (void)t;
+    (void)n;
+    return allreduce_find(c->exchange.allreduce);
 }
 
 static const char *algorithm_refuses(const struct config *c, char *why, size_t room)
@@ -165,7 +173,8 @@ static struct cost cost_of(const struct config *c, const struct gradient_shape *
 {
     const size_t segment_B = (size_t)c->exchange.segment_B;
     const enum sum_part part = c->parallel.zero ? SUM_REDUCE_SCATTER : SUM_ALLREDUCE;
-    const struct allreduce *a = allreduce_find(c->exchange.allreduce);
+    const struct team team = places_replicas(c, ranks);
+    const struct allreduce *a = gradient_allreduce(c, team, n);
     const struct leaf_owners o = exchanged_leaves(c, s, ranks);
     struct cost cost = { .own_n = n };
     switch (way_of(c)) {
@@ -178,10 +187,10 @@ static struct cost cost_of(const struct config *c, const struct gradient_shape *
         break;
     case CODED:
     case FAST:
-        cost.sum_B = a->sent_floats ? 4.0 * (double)engine_sent_floats(a, part, segment_B, ranks, rank, n) : NAN;
+        cost.sum_B = a->sent_floats ? 4.0 * (double)engine_sent_floats(a, part, segment_B, team, rank, n) : NAN;
         if (c->parallel.zero) {
-            cost.gather_B = 4.0 * (double)engine_sent_floats(a, SUM_ALLGATHER, segment_B, ranks, rank, n);
-            cost.own_n = engine_owned_floats(a, segment_B, ranks, rank, n);
+            cost.gather_B = 4.0 * (double)engine_sent_floats(a, SUM_ALLGATHER, segment_B, team, rank, n);
+            cost.own_n = engine_owned_floats(a, segment_B, team, rank, n);
         }
         break;
     }
@@ -278,6 +287,7 @@ struct exchange_terms coded_terms(const struct config *c, const struct codec *co
 {
     const struct slice *slice = slice_of(c, s, b);
     const size_t n = bucket_place(c, s, b).n;
+    const struct team team = places_replicas(c, ranks);
     const bool whole = slice && (size_t)slice->rows * (size_t)slice->columns == n; /* and not padded */
     const uint32_t stream = RANDOM_COMPRESSOR + ((uint32_t)b << 8), part = s->part << 16;
     return (struct exchange_terms){
@@ -291,7 +301,8 @@ struct exchange_terms coded_terms(const struct config *c, const struct codec *co
                     .random = { (uint64_t)c->seed, stream, part, 0 },
                     .shared = { (uint64_t)c->seed, stream, part + UINT16_MAX, 0 } },
         .options = c->exchange.collective.options,
-        .allreduce = allreduce_find(c->exchange.allreduce),
+        .allreduce = gradient_allreduce(c, team, n),
+        .node_ranks = team.g,
         .purpose = PURPOSE_GRADIENT,
         .segment_B = (size_t)c->exchange.segment_B,
         .feedback = c->exchange.error_feedback,

@@ -9,6 +9,7 @@
 #include "bench/footprint.h"
 #include "bench/gradient.h"
 #include "bench/message.h"
+#include "bench/places.h"
 #include "bench/tensor.h"
 #include "collectives/fabric.h"
 #include "collectives/ordered.h"
@@ -109,11 +110,12 @@ static void play_vector(struct sender *s, enum sum_part part, size_t n, int me, 
 {
     const struct config *c = s->config;
     const size_t segment_B = (size_t)c->exchange.segment_B;
+    const struct team team = places_replicas(c, members);
     const struct leaf_owners owners = { s->plan.leaves, s->plan.starts };
     if (strcmp(c->exchange.reduction, "tree") == 0)
         ordered_sent_to(part, segment_B, members, me, n, &owners, s->floats_to);
     else
-        engine_sent_to(allreduce_find(c->exchange.allreduce), part, segment_B, members, me, n, s->floats_to);
+        engine_sent_to(gradient_allreduce(c, team, n), part, segment_B, team, me, n, s->floats_to);
 }
 
 static void play_buckets(struct sender *s, const struct gradient_shape *shape, enum sum_part part, int me, int members)
@@ -167,8 +169,9 @@ static status add_gradients(struct sender *s, int chunk)
 static void add_sum(struct sender *s, const struct allreduce *how, enum purpose p, size_t n, int me, int members)
 {
     const size_t segment_B = (size_t)s->config->exchange.segment_B;
-    const uint64_t sent = engine_sent_floats(how, SUM_ALLREDUCE, segment_B, members, me, n);
-    engine_sent_to(how, SUM_ALLREDUCE, segment_B, members, me, n, s->floats_to);
+    const struct team team = team_of(members, 0);
+    const uint64_t sent = engine_sent_floats(how, SUM_ALLREDUCE, segment_B, team, me, n);
+    engine_sent_to(how, SUM_ALLREDUCE, segment_B, team, me, n, s->floats_to);
     deal(s, p, members, 4.0 * (double)sent);
 }
 
@@ -189,7 +192,7 @@ static void add_tensor(struct sender *s)
                                       samples_of(s, task->micro), segment_B));
     }
     add(s, PURPOSE_TENSOR, next,
-        4.0 * (double)engine_sent_floats(&allreduce_ring, SUM_ALLREDUCE, segment_B, degree, a->at[AXIS_TENSOR],
+        4.0 * (double)engine_sent_floats(&allreduce_ring, SUM_ALLREDUCE, segment_B, team_of(degree, 0), a->at[AXIS_TENSOR],
                                          assignment_partial(a)));
 }
 

@@ -8,6 +8,7 @@
 #include "bench/batch.h"
 #include "bench/pages.h"
 #include "bench/passes.h"
+#include "bench/places.h"
 #include "bench/update.h"
 #include "collectives/job.h"
 
@@ -30,7 +31,12 @@ static enum group group_of(const struct trainer *t, const struct part_plan *p)
 
 static status open_fabric(struct trainer *t, enum group g, MPI_Comm comm)
 {
-    return fabric_open(&t->fabrics[g], fabric_find(t->config->fabric.name), &t->setup, comm);
+    struct fabric_setup setup = t->setup;
+    int members;
+    MPI_Comm_size(comm, &members);
+    if (g == GROUP_DATA || g == GROUP_MIRRORED || g == group_of(t, &t->plan.parts[0])) /* of replicas */
+        setup.node_ranks = places_replicas(t->config, members).g;
+    return fabric_open(&t->fabrics[g], fabric_find(t->config->fabric.name), &setup, comm);
 }
 
 /* Collective over world; every rank calls, those without a colour join nothing. Ordered by key. */

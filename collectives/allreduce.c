@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-const struct allreduce *const allreduces[] = { &allreduce_ring, &allreduce_doubling, &allreduce_halving,
-                                               &allreduce_tree, &allreduce_mpi,      NULL };
+const struct allreduce *const allreduces[] = {
+    &allreduce_ring, &allreduce_doubling, &allreduce_halving, &allreduce_tree, &allreduce_hierarchical, &allreduce_mpi, NULL
+};
 
 const struct allreduce *allreduce_find(const char *name)
 {
@@ -12,6 +13,21 @@ const struct allreduce *allreduce_find(const char *name)
         if (!strcmp(allreduces[i]->member.name, name))
             return allreduces[i];
     return NULL;
+}
+
+struct team team_of(int p, int node_ranks)
+{
+    return (struct team){ p, node_ranks ? node_ranks : p };
+}
+
+/* Nodes that are equal and end there: as many ranks as divide both. */
+void team_part(struct team *t, int at)
+{
+    while (at) {
+        const int rest = t->g % at;
+        t->g = at;
+        at = rest;
+    }
 }
 
 size_t block_start(size_t n, int p, int b)

@@ -1,4 +1,4 @@
-/* Allreduce algorithms as data: each is a pure function from (ranks, rank, n, i) to its i-th round, and a byte formula of its own.
+/* Allreduce algorithms as data: each is a pure function from (team, rank, n, i) to its i-th round, and a byte formula of its own.
  *
  * A round is: send a piece of the vector, receive a piece, and add it to the vector or put it in its place. The engine
  * (collectives/engine.h) plays rounds: blocking, polled between layers, or on a thread. So overlap, segmenting and byte counting
@@ -25,31 +25,42 @@ struct range {
     size_t at, n;
 };
 
+/* Who sums: p ranks, of which every g consecutive ones, from rank 0 on, share a node. g divides p. */
+struct team {
+    int p, g;
+};
+
 struct allreduce {
     struct member member;
-    /* Why p ranks or n floats cannot be summed by this member; NULL: they can. OPTIONAL. */
-    const char *(*refuses)(int p, size_t n);
-    /* Rounds of one allreduce over p ranks, the same on every rank (a rank that idles in a round has to = from = -1).
+    /* Why a team or n floats cannot be summed by this member; NULL: they can. OPTIONAL. */
+    const char *(*refuses)(struct team t, size_t n);
+    /* Rounds of one allreduce, the same on every rank (a rank that idles in a round has to = from = -1).
      * NULL: not played by rounds; the library's own. */
-    int (*rounds)(int p);
-    /* How many messages the vector is cut into: the algorithm's own messages are at most about n / blocks(p) floats. Sizes
+    int (*rounds)(struct team t);
+    /* How many messages the vector is cut into: the algorithm's own messages are at most about n / blocks(t) floats. Sizes
      * segments.
      */
-    int (*blocks)(int p);
-    void (*round)(int p, int rank, size_t n, int i, struct round *out);
+    int (*blocks)(struct team t);
+    void (*round)(struct team t, int rank, size_t n, int i, struct round *out);
     /* Floats that `rank` sends, by the algorithm's closed formula (not by playing the rounds); NULL: unknown. */
-    uint64_t (*sent_floats)(int p, int rank, size_t n);
+    uint64_t (*sent_floats)(struct team t, int rank, size_t n);
     /* An allreduce that is a reduce-scatter followed by an allgather: after so many rounds every rank has the sum of what it owns,
      * and has sent so many floats; the rounds that are left spread what is owned. What the ranks own covers the vector once. All
      * three OPTIONAL; NULL: the algorithm has no such moment. */
-    int (*scatter_rounds)(int p);
-    struct range (*owned)(int p, int rank, size_t n);
-    uint64_t (*scatter_sent_floats)(int p, int rank, size_t n);
+    int (*scatter_rounds)(struct team t);
+    struct range (*owned)(struct team t, int rank, size_t n);
+    uint64_t (*scatter_sent_floats)(struct team t, int rank, size_t n);
 };
 
-extern const struct allreduce allreduce_ring, allreduce_doubling, allreduce_halving, allreduce_tree, allreduce_mpi;
+extern const struct allreduce allreduce_ring, allreduce_doubling, allreduce_halving, allreduce_tree, allreduce_hierarchical,
+    allreduce_mpi;
 extern const struct allreduce *const allreduces[]; /* NULL-ended; the first is the default */
 const struct allreduce *allreduce_find(const char *name);
+
+/* Pure. p ranks, node_ranks of them on a node; 0: all. */
+struct team team_of(int p, int node_ranks);
+/* Pure. A node ends before rank `at`, too. */
+void team_part(struct team *t, int at);
 
 /* Block b of n floats cut into p blocks that differ by at most one float. */
 size_t block_start(size_t n, int p, int b);

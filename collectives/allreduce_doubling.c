@@ -9,24 +9,24 @@
  */
 #include "collectives/fold.h"
 
-static int rounds(int p)
+static int rounds(struct team t)
 {
-    return fold_rounds(p, fold_levels(p));
+    return fold_rounds(t.p, fold_levels(t.p));
 }
 
-static void play(int p, int rank, size_t n, int i, struct round *out)
+static void play(struct team t, int rank, size_t n, int i, struct round *out)
 {
-    int level = fold_round(p, rank, n, i, fold_levels(p), out);
+    int level = fold_round(t.p, rank, n, i, fold_levels(t.p), out);
     if (level < 0)
         return;
     int peer = rank ^ (1 << level);
     *out = (struct round){ .to = peer, .from = peer, .send_n = n, .recv_n = n, .add = true };
 }
 
-static uint64_t sent_floats(int p, int rank, size_t n)
+static uint64_t sent_floats(struct team t, int rank, size_t n)
 {
-    uint64_t own = rank < fold_ranks(p) ? (uint64_t)fold_levels(p) * n : 0;
-    return own + fold_sent_floats(p, rank, n);
+    uint64_t own = rank < fold_ranks(t.p) ? (uint64_t)fold_levels(t.p) * n : 0;
+    return own + fold_sent_floats(t.p, rank, n);
 }
 
 const struct allreduce allreduce_doubling = {

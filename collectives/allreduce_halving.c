@@ -11,14 +11,14 @@
  */
 #include "collectives/fold.h"
 
-static int rounds(int p)
+static int rounds(struct team t)
 {
-    return fold_rounds(p, 2 * fold_levels(p));
+    return fold_rounds(t.p, 2 * fold_levels(t.p));
 }
 
-static int blocks(int p)
+static int blocks(struct team t)
 {
-    return p == 1 ? 1 : 2;
+    return t.p == 1 ? 1 : 2;
 }
 
 /* The aligned group of `size` blocks around block `rank`, of n floats in q blocks. */
@@ -32,10 +32,10 @@ static size_t group_length(size_t n, int q, int rank, int size)
     return block_start(n, q, (rank & -size) + size) - group_start(n, q, rank, size);
 }
 
-static void play(int p, int rank, size_t n, int i, struct round *out)
+static void play(struct team t, int rank, size_t n, int i, struct round *out)
 {
-    int levels = fold_levels(p), q = 1 << levels;
-    int level = fold_round(p, rank, n, i, 2 * levels, out);
+    int levels = fold_levels(t.p), q = 1 << levels;
+    int level = fold_round(t.p, rank, n, i, 2 * levels, out);
     if (level < 0)
         return;
     bool halving = level < levels;
@@ -54,34 +54,34 @@ static void play(int p, int rank, size_t n, int i, struct round *out)
 
 /* Halving sends all but the own block; doubling sends the groups of 1, 2, 4, ... q/2 blocks around it. With n = c q + e the group
  * of s blocks from block g on is c s floats and one for each of its blocks below e. */
-static uint64_t sent_floats(int p, int rank, size_t n)
+static uint64_t sent_floats(struct team t, int rank, size_t n)
 {
-    size_t q = (size_t)fold_ranks(p), r = (size_t)rank, c = n / q, e = n % q;
+    size_t q = (size_t)fold_ranks(t.p), r = (size_t)rank, c = n / q, e = n % q;
     if (r >= q)
-        return fold_sent_floats(p, rank, n);
+        return fold_sent_floats(t.p, rank, n);
     uint64_t sent = n - c - (r < e);
     for (size_t s = 1; s < q; s *= 2) {
         size_t g = r - r % s;
         sent += c * s + (e <= g ? 0 : e - g < s ? e - g : s);
     }
-    return sent + fold_sent_floats(p, rank, n);
+    return sent + fold_sent_floats(t.p, rank, n);
 }
 
 /* The folding round comes first, and the one that gives the sum back to the folded ranks last: they own nothing. */
-static int scatter_rounds(int p)
+static int scatter_rounds(struct team t)
 {
-    return fold_levels(p) + (p != fold_ranks(p));
+    return fold_levels(t.p) + (t.p != fold_ranks(t.p));
 }
 
-static struct range owned(int p, int rank, size_t n)
+static struct range owned(struct team t, int rank, size_t n)
 {
-    const int q = fold_ranks(p);
+    const int q = fold_ranks(t.p);
     return rank < q ? (struct range){ block_start(n, q, rank), block_length(n, q, rank) } : (struct range){ n, 0 };
 }
 
-static uint64_t scatter_sent_floats(int p, int rank, size_t n)
+static uint64_t scatter_sent_floats(struct team t, int rank, size_t n)
 {
-    return n - owned(p, rank, n).n;
+    return n - owned(t, rank, n).n;
 }
 
 const struct allreduce allreduce_halving = {

@@ -4,9 +4,9 @@
 
 #include "collectives/allreduce.h"
 
-static const char *refuses(int p, size_t n)
+static const char *refuses(struct team t, size_t n)
 {
-    (void)p;
+    (void)t;
     return n > INT_MAX ? "MPI counts at most 2147483647 floats" : NULL;
 }
 

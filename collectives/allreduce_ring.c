@@ -11,52 +11,52 @@
  */
 #include "collectives/allreduce.h"
 
-static int rounds(int p)
+static int rounds(struct team t)
 {
-    return 2 * (p - 1);
+    return 2 * (t.p - 1);
 }
 
-static int blocks(int p)
+static int blocks(struct team t)
 {
-    return p;
+    return t.p;
 }
 
-static void play(int p, int rank, size_t n, int i, struct round *out)
+static void play(struct team t, int rank, size_t n, int i, struct round *out)
 {
-    bool add = i < p - 1;
-    int first = add ? rank - i : rank - i + p; /* the block received in one round is sent in the next */
-    int sent = (first + p) % p, received = (first - 1 + p) % p;
+    bool add = i < t.p - 1;
+    int first = add ? rank - i : rank - i + t.p; /* the block received in one round is sent in the next */
+    int sent = (first + t.p) % t.p, received = (first - 1 + t.p) % t.p;
     *out = (struct round){
-        .to = (rank + 1) % p,
-        .from = (rank + p - 1) % p,
-        .send_at = block_start(n, p, sent),
-        .send_n = block_length(n, p, sent),
-        .recv_at = block_start(n, p, received),
-        .recv_n = block_length(n, p, received),
+        .to = (rank + 1) % t.p,
+        .from = (rank + t.p - 1) % t.p,
+        .send_at = block_start(n, t.p, sent),
+        .send_n = block_length(n, t.p, sent),
+        .recv_at = block_start(n, t.p, received),
+        .recv_n = block_length(n, t.p, received),
         .add = add,
     };
 }
 
 /* All blocks but r+1 while summing (it ends here), all but r+2 while passing on (it ends here). */
-static uint64_t sent_floats(int p, int rank, size_t n)
+static uint64_t sent_floats(struct team t, int rank, size_t n)
 {
-    return p == 1 ? 0 : 2 * n - block_length(n, p, (rank + 1) % p) - block_length(n, p, (rank + 2) % p);
+    return t.p == 1 ? 0 : 2 * n - block_length(n, t.p, (rank + 1) % t.p) - block_length(n, t.p, (rank + 2) % t.p);
 }
 
-static int scatter_rounds(int p)
+static int scatter_rounds(struct team t)
 {
-    return p - 1;
+    return t.p - 1;
 }
 
-static struct range owned(int p, int rank, size_t n)
+static struct range owned(struct team t, int rank, size_t n)
 {
-    const int block = (rank + 1) % p;
-    return (struct range){ block_start(n, p, block), block_length(n, p, block) };
+    const int block = (rank + 1) % t.p;
+    return (struct range){ block_start(n, t.p, block), block_length(n, t.p, block) };
 }
 
-static uint64_t scatter_sent_floats(int p, int rank, size_t n)
+static uint64_t scatter_sent_floats(struct team t, int rank, size_t n)
 {
-    return n - block_length(n, p, (rank + 1) % p);
+    return n - block_length(n, t.p, (rank + 1) % t.p);
 }
 
 const struct allreduce allreduce_ring = {

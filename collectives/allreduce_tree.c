@@ -17,17 +17,17 @@ static int levels(int p)
     return k;
 }
 
-static int rounds(int p)
+static int rounds(struct team t)
 {
-    return 2 * levels(p);
+    return 2 * levels(t.p);
 }
 
-static void play(int p, int rank, size_t n, int i, struct round *out)
+static void play(struct team t, int rank, size_t n, int i, struct round *out)
 {
-    int top = levels(p);
+    int top = levels(t.p);
     bool up = i < top;
     int distance = 1 << (up ? i : 2 * top - 1 - i);
-    bool child = rank % (2 * distance) == distance, parent = rank % (2 * distance) == 0 && rank + distance < p;
+    bool child = rank % (2 * distance) == distance, parent = rank % (2 * distance) == 0 && rank + distance < t.p;
     *out = (struct round){ .to = -1, .from = -1, .add = up };
     if (up ? child : parent) {
         out->to = up ? rank - distance : rank + distance;
@@ -39,10 +39,10 @@ static void play(int p, int rank, size_t n, int i, struct round *out)
 }
 
 /* Once to the parent (but rank 0), once to each child rank + 2^k, 2^k below the rank's lowest bit. */
-static uint64_t sent_floats(int p, int rank, size_t n)
+static uint64_t sent_floats(struct team t, int rank, size_t n)
 {
     uint64_t messages = rank != 0;
-    for (int bit = 1; !(rank & bit) && rank + bit < p; bit *= 2)
+    for (int bit = 1; !(rank & bit) && rank + bit < t.p; bit *= 2)
         messages++;
     return messages * n;
 }

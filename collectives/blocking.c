@@ -47,7 +47,7 @@ void blocking_scatter(const struct blocking *b, float *x, size_t n)
 
 uint64_t blocking_sum_sent_floats(size_t segment_B, int p, int rank, size_t n)
 {
-    return engine_sent_floats(&allreduce_ring, SUM_ALLREDUCE, segment_B, p, rank, n);
+    return engine_sent_floats(&allreduce_ring, SUM_ALLREDUCE, segment_B, team_of(p, 0), rank, n);
 }
 
 uint64_t blocking_gather_sent_floats(int p, size_t n)

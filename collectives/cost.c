@@ -77,10 +77,11 @@ static void play_close(struct play *play)
 static size_t post(struct play *play, const struct allreduce *a, int i, size_t n, size_t element_B)
 {
     const struct cost_groups *g = play->groups;
+    const struct team team = cost_team(g);
     size_t count = 0;
     for (int from = 0; from < (int)play->members; from++) {
         struct round r;
-        a->round(g->p, from % g->p, n, i, &r);
+        a->round(team, from % g->p, n, i, &r);
         if (r.to < 0 || r.send_n == 0)
             continue;
         const int to = from - from % g->p + r.to;
@@ -120,6 +121,15 @@ static double largest(const double *x, size_t n)
     return most;
 }
 
+struct team cost_team(const struct cost_groups *g)
+{
+    struct team t = team_of(g->p, 0);
+    for (int i = 1; i < g->count * g->p; i++)
+        if (i % g->p && !cluster_is_inside(g->cluster, g->ranks[i - 1], g->ranks[i]))
+            team_part(&t, i % g->p);
+    return t;
+}
+
 struct rounds_cost cost_of_rounds(const struct cost_groups *g, const struct allreduce *a, int first, int rounds, size_t n,
                                   size_t element_B)
 {
@@ -149,5 +159,5 @@ double cost_of_many_s(const struct rounds_cost *one, size_t count, int in_flight
 double cluster_allreduce_s(const struct cluster *c, const struct allreduce *a, const int *ranks, int p, size_t n)
 {
     const struct cost_groups alone = { c, ranks, p, 1 };
-    return cost_of_rounds(&alone, a, 0, a->rounds ? a->rounds(p) : 0, n, sizeof(float)).alone_s;
+    return cost_of_rounds(&alone, a, 0, a->rounds ? a->rounds(cost_team(&alone)) : 0, n, sizeof(float)).alone_s;
 }

@@ -23,6 +23,9 @@ struct cost_groups {
     int p, count;
 };
 
+/* Pure. Every group as a team: ranks count as together where they share a node in all groups. */
+struct team cost_team(const struct cost_groups *g);
+
 struct rounds_cost {
     double alone_s;   /* until the last message has arrived */
     double busiest_s; /* for which the link that carries most is busy */

@@ -53,15 +53,15 @@ status engine_plan_max(struct engine *e, const struct allreduce *algorithm, enum
 status engine_plan_gather(struct engine *e, enum purpose purpose, unsigned char *codes, size_t bytes, struct operation **op);
 status engine_plan_scatter(struct engine *e, enum purpose purpose, float *x, size_t n, struct operation **op);
 
-/* Pure. Floats that `rank` of p sends in one (part of a) sum of n floats cut as by an engine of this segment_B; 0 where the
+/* Pure. Floats that `rank` of a team sends in one (part of a) sum of n floats cut as by an engine of this segment_B; 0 where the
  * algorithm has no formula. And floats of its own pieces, where the algorithm has two parts. */
-uint64_t engine_sent_floats(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n);
-size_t engine_owned_floats(const struct allreduce *a, size_t segment_B, int p, int rank, size_t n);
+uint64_t engine_sent_floats(const struct allreduce *a, enum sum_part part, size_t segment_B, struct team t, int rank, size_t n);
+size_t engine_owned_floats(const struct allreduce *a, size_t segment_B, struct team t, int rank, size_t n);
 /* Local. Seconds of one (part of a) sum of n floats cut like that, played by every group alone on its cluster; NaN where the
  * algorithm has no rounds, or without memory. */
 double engine_sum_s(const struct allreduce *a, enum sum_part part, size_t segment_B, const struct cost_groups *g, size_t n);
-/* Pure. Adds to floats_to[p] what `rank` sends to each in it, by playing the rounds; nothing for the library's own algorithm. */
-void engine_sent_to(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n,
+/* Pure. Adds to floats_to[t.p] what `rank` sends to each in it, by playing the rounds; nothing for the library's own algorithm. */
+void engine_sent_to(const struct allreduce *a, enum sum_part part, size_t segment_B, struct team t, int rank, size_t n,
                     uint64_t *floats_to);
 
 /* Pure. This rank's own pieces of an operation's vector, one for each segment, in order; all but the last are equally long. */

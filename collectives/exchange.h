@@ -20,6 +20,7 @@ struct exchange_terms {
     struct coding coding; /* worker: this rank, workers: p; .random.worker is that of worker 0, as each worker adds its number */
     const void *options;  /* the exchange member's own struct */
     const struct allreduce *allreduce; /* for those that sum numbers */
+    int node_ranks;                    /* as the fabric's setup says; for them, too */
     enum purpose purpose;
     size_t segment_B; /* the engine's */
     bool feedback;

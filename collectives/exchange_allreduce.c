@@ -32,12 +32,12 @@ static size_t segment_B(const struct exchange_terms *t)
 static bool sent(const struct exchange_terms *t, uint64_t *B_to)
 {
     const struct linear *l = t->kind->linear;
-    const int p = t->coding.workers;
+    const struct team team = team_of(t->coding.workers, t->node_ranks);
     for (int i = 0; i < l->parts; i++)
-        engine_sent_to(t->allreduce, SUM_ALLREDUCE, segment_B(t), p, t->coding.worker, l->part_elements(&t->coding, i), B_to);
-    for (int r = 0; r < p; r++)
+        engine_sent_to(t->allreduce, SUM_ALLREDUCE, segment_B(t), team, t->coding.worker, l->part_elements(&t->coding, i), B_to);
+    for (int r = 0; r < team.p; r++)
         B_to[r] *= element_bytes(l->element);
-    return t->allreduce->sent_floats || p == 1;
+    return t->allreduce->sent_floats || team.p == 1;
 }
 
 static void lay_out(struct compressed *x)

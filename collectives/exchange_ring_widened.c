@@ -79,7 +79,8 @@ static uint64_t ring_B(const struct exchange_terms *t)
 static bool sent(const struct exchange_terms *t, uint64_t *B_to)
 {
     const int p = t->coding.workers, rank = t->coding.worker;
-    engine_sent_to(&allreduce_doubling, SUM_ALLREDUCE, t->segment_B, p, rank, t->kind->levels->scales(&t->coding), B_to);
+    engine_sent_to(&allreduce_doubling, SUM_ALLREDUCE, t->segment_B, team_of(p, 0), rank, t->kind->levels->scales(&t->coding),
+                   B_to);
     for (int r = 0; r < p; r++)
         B_to[r] *= sizeof(float);
     B_to[around(rank + 1, p)] += ring_B(t);
@@ -90,7 +91,7 @@ static uint64_t sent_B(const struct operation *op)
 {
     const struct exchange_terms *t = &((struct compressed *)op->data)->terms;
     const size_t scales = t->kind->levels->scales(&t->coding);
-    return sizeof(float) * allreduce_doubling.sent_floats(t->coding.workers, t->coding.worker, scales) + ring_B(t);
+    return sizeof(float) * allreduce_doubling.sent_floats(team_of(t->coding.workers, 0), t->coding.worker, scales) + ring_B(t);
 }
 
 static size_t group_of(size_t n)
@@ -119,13 +120,13 @@ static void lay_out(struct compressed *x)
 /* Rounds of the scales; one without messages, to quantise; those of the ring. */
 static int scale_rounds(const struct compressed *x)
 {
-    return allreduce_doubling.rounds(x->ranks);
+    return allreduce_doubling.rounds(team_of(x->ranks, 0));
 }
 
 static struct round scale_round(const struct compressed *x, int i)
 {
     struct round r;
-    allreduce_doubling.round(x->ranks, x->rank, x->terms.kind->levels->scales(&x->terms.coding), i, &r);
+    allreduce_doubling.round(team_of(x->ranks, 0), x->rank, x->terms.kind->levels->scales(&x->terms.coding), i, &r);
     return r;
 }
 

@@ -28,6 +28,7 @@ struct ports;
 struct fabric_setup {
     const struct cluster *cluster; /* as stated */
     struct ports *ports;           /* and what is under way on it: fabric shaped */
+    int node_ranks;                /* every so many consecutive ranks of this fabric share a node; 0: all do */
     bool hollow;                   /* messages have their sizes and nothing in them, and no float is read or written */
 };
 

@@ -8,7 +8,8 @@ struct sum {
     struct operation op; /* first: the engine knows only this */
     const struct allreduce *algorithm;
     enum sum_part part;
-    int p, rank, first_round;
+    struct team team;
+    int rank, first_round;
 };
 
 static void sum_step(const struct operation *op, const struct segment *segment, int i, struct step *out)
@@ -16,7 +17,7 @@ static void sum_step(const struct operation *op, const struct segment *segment, 
     const struct sum *s = (const struct sum *)op;
     unsigned char *const x = (unsigned char *)op->data + segment->at * op->element_B;
     struct round r;
-    s->algorithm->round(s->p, s->rank, segment->n, s->first_round + i, &r);
+    s->algorithm->round(s->team, s->rank, segment->n, s->first_round + i, &r);
     *out = (struct step){
         .to = r.to,
         .from = r.from,
@@ -39,20 +40,20 @@ static uint64_t sum_sent(const struct operation *op, size_t n)
 {
     const struct sum *s = (const struct sum *)op;
     const struct allreduce *a = s->algorithm;
-    const uint64_t scattering = s->part == SUM_ALLREDUCE ? 0 : a->scatter_sent_floats(s->p, s->rank, n);
-    return s->part == SUM_REDUCE_SCATTER ? scattering : a->sent_floats(s->p, s->rank, n) - scattering;
+    const uint64_t scattering = s->part == SUM_ALLREDUCE ? 0 : a->scatter_sent_floats(s->team, s->rank, n);
+    return s->part == SUM_REDUCE_SCATTER ? scattering : a->sent_floats(s->team, s->rank, n) - scattering;
 }
 
 static struct range sum_owned(const struct operation *op, size_t n)
 {
     const struct sum *s = (const struct sum *)op;
-    return s->algorithm->owned(s->p, s->rank, n);
+    return s->algorithm->owned(s->team, s->rank, n);
 }
 
-static struct sum sum_of(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n)
+static struct sum sum_of(const struct allreduce *a, enum sum_part part, size_t segment_B, struct team t, int rank, size_t n)
 {
-    const size_t blocks = a->blocks ? (size_t)a->blocks(p) : 1;
-    const int rounds = a->rounds ? a->rounds(p) : p > 1, scattering = part == SUM_ALLREDUCE ? 0 : a->scatter_rounds(p);
+    const size_t blocks = a->blocks ? (size_t)a->blocks(t) : 1;
+    const int rounds = a->rounds ? a->rounds(t) : t.p > 1, scattering = part == SUM_ALLREDUCE ? 0 : a->scatter_rounds(t);
     return (struct sum){
         .op = { .n = n,
                 .element_B = sizeof(float),
@@ -63,15 +64,15 @@ static struct sum sum_of(const struct allreduce *a, enum sum_part part, size_t s
                 .owned = a->owned ? sum_owned : NULL },
         .algorithm = a,
         .part = part,
-        .p = p,
+        .team = t,
         .rank = rank,
         .first_round = part == SUM_ALLGATHER ? scattering : 0,
     };
 }
 
-uint64_t engine_sent_floats(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n)
+uint64_t engine_sent_floats(const struct allreduce *a, enum sum_part part, size_t segment_B, struct team t, int rank, size_t n)
 {
-    struct sum s = sum_of(a, part, segment_B, p, rank, n);
+    struct sum s = sum_of(a, part, segment_B, t, rank, n);
     operation_cut(&s.op);
     return operation_sent_elements(&s.op);
 }
@@ -81,15 +82,16 @@ static void play(const struct sum *s, size_t n, size_t segments, uint64_t *float
 {
     for (int i = 0; i < s->op.rounds; i++) {
         struct round r;
-        s->algorithm->round(s->p, s->rank, n, s->first_round + i, &r);
+        s->algorithm->round(s->team, s->rank, n, s->first_round + i, &r);
         if (r.to >= 0)
             floats_to[r.to] += segments * r.send_n;
     }
 }
 
-void engine_sent_to(const struct allreduce *a, enum sum_part part, size_t segment_B, int p, int rank, size_t n, uint64_t *floats_to)
+void engine_sent_to(const struct allreduce *a, enum sum_part part, size_t segment_B, struct team t, int rank, size_t n,
+                    uint64_t *floats_to)
 {
-    struct sum s = sum_of(a, part, segment_B, p, rank, n);
+    struct sum s = sum_of(a, part, segment_B, t, rank, n);
     operation_cut(&s.op);
     if (!s.op.segments || !a->round)
         return;
@@ -97,16 +99,16 @@ void engine_sent_to(const struct allreduce *a, enum sum_part part, size_t segmen
     play(&s, n - (s.op.segments - 1) * s.op.segment_n, 1, floats_to);
 }
 
-size_t engine_owned_floats(const struct allreduce *a, size_t segment_B, int p, int rank, size_t n)
+size_t engine_owned_floats(const struct allreduce *a, size_t segment_B, struct team t, int rank, size_t n)
 {
-    struct sum s = sum_of(a, SUM_REDUCE_SCATTER, segment_B, p, rank, n);
+    struct sum s = sum_of(a, SUM_REDUCE_SCATTER, segment_B, t, rank, n);
     operation_cut(&s.op);
     return operation_owned_elements(&s.op);
 }
 
 double engine_sum_s(const struct allreduce *a, enum sum_part part, size_t segment_B, const struct cost_groups *g, size_t n)
 {
-    struct sum s = sum_of(a, part, segment_B, g->p, 0, n);
+    struct sum s = sum_of(a, part, segment_B, cost_team(g), 0, n);
     operation_cut(&s.op);
     if (s.op.segments == 0)
         return 0;
@@ -140,10 +142,16 @@ struct joining {
     size_t element_B;
 };
 
+static struct team engine_team(const struct engine *e)
+{
+    const struct fabric *f = engine_fabric(e);
+    return team_of(f->ranks, f->setup.node_ranks);
+}
+
 static const char *refuses(const struct engine *e, enum sum_part part, const struct allreduce *a, const struct joining *j, size_t n)
 {
     const struct fabric *f = engine_fabric(e);
-    const char *why = a->refuses ? a->refuses(f->ranks, n) : NULL;
+    const char *why = a->refuses ? a->refuses(engine_team(e), n) : NULL;
     if (!why && !a->rounds && !f->ops->start_sum)
         why = "the fabric has no allreduce of its own";
     if (!why && part != SUM_ALLREDUCE && !a->scatter_rounds)
@@ -161,7 +169,7 @@ static status plan(struct engine *e, enum sum_part part, const struct joining *j
     if (why)
         return status_fail(STATUS_USAGE, "allreduce \"%s\" cannot sum %zu numbers over %d ranks: %s", algorithm->member.name, n,
                            f->ranks, why);
-    struct sum s = sum_of(algorithm, part, engine_segment_B(e) * sizeof(float) / j->element_B, f->ranks, f->rank, n);
+    struct sum s = sum_of(algorithm, part, engine_segment_B(e) * sizeof(float) / j->element_B, engine_team(e), f->rank, n);
     s.op.purpose = purpose;
     s.op.data = x;
     s.op.element_B = j->element_B;

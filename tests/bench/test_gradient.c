@@ -221,7 +221,8 @@ static void what_zero_cannot_do_is_refused_with_what_fits(void **state)
     } cases[] = {
         { "parallel.zero=0", "exchange.allreduce=tree", 4, 6, 4, NULL },
         { "parallel.zero=1", "exchange.allreduce=halving", 4, 6, 4, NULL },
-        { "parallel.zero=1", "exchange.allreduce=tree", 4, 8, 1, "exchange.allreduce = \"tree\" does not (fits: ring, halving)" },
+        { "parallel.zero=1", "exchange.allreduce=tree", 4, 8, 1,
+          "exchange.allreduce = \"tree\" does not (fits: ring, halving, hierarchical)" },
         { "parallel.zero=1", "exchange.reduction=tree", 3, 6, 1, NULL },
         { "parallel.zero=1", "exchange.compressor={\"name\":\"topk\"}", 4, 8, 1, NULL },
         { "parallel.zero=2", "exchange.compressor={\"name\":\"topk\"}", 4, 8, 1,

@@ -27,6 +27,7 @@ int MPI_Isend(const void *data, int count, MPI_Datatype type, int to, int tag, M
 
 struct play {
     const struct allreduce *a;
+    struct team team;
     int p;
     size_t n;
     double *x[RANKS_PLAYED], *before[RANKS_PLAYED]; /* vectors after and before the round */
@@ -37,7 +38,7 @@ static void play_round(struct play *play, int i)
 {
     struct round r[RANKS_PLAYED];
     for (int rank = 0; rank < play->p; rank++) {
-        play->a->round(play->p, rank, play->n, i, &r[rank]);
+        play->a->round(play->team, rank, play->n, i, &r[rank]);
         memcpy(play->before[rank], play->x[rank], play->n * sizeof(double));
         play->sent[rank] += r[rank].to >= 0 ? r[rank].send_n : 0;
     }
@@ -71,23 +72,24 @@ static void check_scattered(const struct play *play)
 {
     size_t owned = 0;
     for (int r = 0; r < play->p; r++) {
-        const struct range own = play->a->owned(play->p, r, play->n);
+        const struct range own = play->a->owned(play->team, r, play->n);
         for (size_t k = own.at; k < own.at + own.n; k++) {
             assert_true(play->x[r][k] == total(play->p, k));
             for (int other = 0; other < r; other++) {
-                const struct range theirs = play->a->owned(play->p, other, play->n);
+                const struct range theirs = play->a->owned(play->team, other, play->n);
                 assert_true(k < theirs.at || k >= theirs.at + theirs.n);
             }
         }
         owned += own.n;
-        assert_int_equal(play->sent[r], play->a->scatter_sent_floats(play->p, r, play->n));
+        assert_int_equal(play->sent[r], play->a->scatter_sent_floats(play->team, r, play->n));
     }
     assert_int_equal(owned, play->n);
 }
 
-static void check_played(const struct allreduce *a, int p, size_t n)
+static void check_played(const struct allreduce *a, struct team t, size_t n)
 {
-    struct play play = { .a = a, .p = p, .n = n };
+    const int p = t.p;
+    struct play play = { .a = a, .team = t, .p = p, .n = n };
     for (int r = 0; r < p; r++) {
         play.x[r] = calloc(2 * n + 1, sizeof(double));
         assert_non_null(play.x[r]);
@@ -95,15 +97,15 @@ static void check_played(const struct allreduce *a, int p, size_t n)
         for (size_t k = 0; k < n; k++)
             play.x[r][k] = addend(r, k);
     }
-    for (int i = 0; i < a->rounds(p); i++) {
-        if (a->scatter_rounds && i == a->scatter_rounds(p))
+    for (int i = 0; i < a->rounds(t); i++) {
+        if (a->scatter_rounds && i == a->scatter_rounds(t))
             check_scattered(&play);
         play_round(&play, i);
     }
     for (int r = 0; r < p; r++) {
         for (size_t k = 0; k < n; k++)
             assert_true(play.x[r][k] == total(p, k));
-        assert_int_equal(play.sent[r], a->sent_floats(p, r, n));
+        assert_int_equal(play.sent[r], a->sent_floats(t, r, n));
         free(play.x[r]);
     }
 }
@@ -114,8 +116,9 @@ static void rounds_sum_each_rank_once_and_send_what_the_formula_says(void **stat
     static const size_t sizes[] = { 0, 1, 2, 5, 31, 32, 64, 101 };
     for (size_t a = 0; allreduces[a]; a++)
         for (int p = 1; allreduces[a]->rounds && p <= RANKS_PLAYED; p++)
-            for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-                check_played(allreduces[a], p, sizes[s]);
+            for (int g = 1; g <= p; g++)
+                for (size_t s = 0; p % g == 0 && s < sizeof sizes / sizeof *sizes; s++)
+                    check_played(allreduces[a], (struct team){ p, g }, sizes[s]);
 }
 
 static void messages_are_no_longer_than_the_blocks_promise(void **state)
@@ -124,12 +127,47 @@ static void messages_are_no_longer_than_the_blocks_promise(void **state)
     const size_t n = 10007;
     for (size_t a = 0; allreduces[a]; a++)
         for (int p = 2; allreduces[a]->blocks && p <= 32; p *= 2)
-            for (int rank = 0; rank < p; rank++)
-                for (int i = 0; i < allreduces[a]->rounds(p); i++) {
-                    struct round r;
-                    allreduces[a]->round(p, rank, n, i, &r);
-                    assert_true(r.send_n <= n / (size_t)allreduces[a]->blocks(p) + (size_t)p);
-                }
+            for (int g = 1; g <= p; g *= 2)
+                for (int rank = 0; rank < p; rank++)
+                    for (int i = 0; i < allreduces[a]->rounds((struct team){ p, g }); i++) {
+                        struct round r;
+                        allreduces[a]->round((struct team){ p, g }, rank, n, i, &r);
+                        assert_true(r.send_n <= n / (size_t)allreduces[a]->blocks((struct team){ p, g }) + (size_t)p);
+                    }
+}
+
+/* A node of g ranks sends no more than one rank of a ring of nodes would, and all of it to the next. */
+static void between_nodes_goes_the_volume_of_a_ring_of_nodes(void **state)
+{
+    (void)state;
+    const struct team t = { 24, 6 };
+    const size_t n = 24 * 5;
+    size_t sent[4] = { 0 };
+    for (int rank = 0; rank < t.p; rank++)
+        for (int i = 0; i < allreduce_hierarchical.rounds(t); i++) {
+            struct round r;
+            allreduce_hierarchical.round(t, rank, n, i, &r);
+            const int node = rank / t.g;
+            assert_true(r.to / t.g == node || r.to == (rank + t.g) % t.p);
+            sent[node] += r.to / t.g == node ? 0 : r.send_n;
+        }
+    for (int node = 0; node < 4; node++)
+        assert_int_equal(sent[node], 2 * n * 3 / 4);
+}
+
+/* Of the numbers of ranks after which a node ends, and of all ranks, the greatest common divisor. */
+static void ranks_are_together_where_every_group_of_them_is(void **state)
+{
+    (void)state;
+    const struct {
+        int p, ends[3], g;
+    } cases[] = { { 8, { 4 }, 4 }, { 8, { 8 }, 8 }, { 12, { 4, 8 }, 4 }, { 12, { 8 }, 4 }, { 7, { 4 }, 1 }, { 10, { 4, 6 }, 2 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct team t = team_of(cases[i].p, 0);
+        for (int k = 0; k < 3 && cases[i].ends[k]; k++)
+            team_part(&t, cases[i].ends[k]);
+        assert_int_equal(t.g, cases[i].g);
+    }
 }
 
 static void blocks_cover_the_vector_and_differ_by_one_at_most(void **state)
@@ -212,11 +250,23 @@ static uint64_t ledger_counted(const struct ledger *l)
     return l->rows[PURPOSE_GRADIENT].wire_B_counted + l->rows[PURPOSE_LOSS].wire_B_counted;
 }
 
+/* Nodes of two or three ranks, where that divides. */
+static struct team team(void)
+{
+    return team_of(job.ranks, job.ranks % 2 == 0 ? 2 : job.ranks % 3 == 0 ? 3 : 1);
+}
+
+static bool open_fabric(struct fabric *f)
+{
+    const struct fabric_setup setup = { .node_ranks = team().g };
+    return fabric_open(f, &fabric_mpi, &setup, job.world) == STATUS_OK;
+}
+
 static void check_engine(const struct allreduce *a, enum progress progress, size_t n, size_t segment_B)
 {
     struct fabric f;
     struct engine *e;
-    assert_on_all_ranks(fabric_open(&f, &fabric_mpi, NULL, job.world) == STATUS_OK);
+    assert_on_all_ranks(open_fabric(&f));
     assert_on_all_ranks(engine_open(&e, &f, progress, segment_B) == STATUS_OK);
     isend_B = isend_count = 0;
     bool exact = engine_sums(e, a, n);
@@ -230,7 +280,7 @@ static void check_engine(const struct allreduce *a, enum progress progress, size
         assert_on_all_ranks(row->wire_B_predicted == row->wire_B_counted);
         assert_on_all_ranks(row->calls == (purpose == PURPOSE_LOSS ? 1 : purpose == PURPOSE_GRADIENT ? VECTORS - 1 : 0) * REPEATS);
     }
-    uint64_t before_run = engine_sent_floats(a, SUM_ALLREDUCE, segment_B, job.ranks, job.rank, n);
+    uint64_t before_run = engine_sent_floats(a, SUM_ALLREDUCE, segment_B, team(), job.rank, n);
     assert_on_all_ranks(f.ledger.rows[PURPOSE_LOSS].wire_B_predicted == REPEATS * before_run * sizeof(float));
     assert_on_all_ranks(f.ledger.rows[PURPOSE_LOSS].logical_B == REPEATS * n * sizeof(float));
     engine_close(e);
@@ -258,7 +308,7 @@ static void check_parts(const struct allreduce *a, size_t n, size_t segment_B)
     struct engine *e;
     struct operation *scatter, *gather;
     float *x = malloc((n + 1) * sizeof *x), *own = malloc((n + 1) * sizeof *x);
-    assert_on_all_ranks(x && own && fabric_open(&f, &fabric_mpi, NULL, job.world) == STATUS_OK);
+    assert_on_all_ranks(x && own && open_fabric(&f));
     assert_on_all_ranks(engine_open(&e, &f, PROGRESS_POLL, segment_B) == STATUS_OK);
     assert_on_all_ranks(engine_plan_part(e, SUM_REDUCE_SCATTER, a, PURPOSE_GRADIENT, x, n, &scatter) == STATUS_OK);
     assert_on_all_ranks(engine_plan_part(e, SUM_ALLGATHER, a, PURPOSE_PARAMETERS, x, n, &gather) == STATUS_OK);
@@ -281,10 +331,10 @@ static void check_parts(const struct allreduce *a, size_t n, size_t segment_B)
     engine_wait(e, gather);
     const uint64_t gather_B = isend_B - scatter_B;
     assert_on_all_ranks(alike && sums_are_exact(x, 0, n));
-    assert_on_all_ranks(owned == engine_owned_floats(a, segment_B, job.ranks, job.rank, n));
-    assert_on_all_ranks(scatter_B == 4 * engine_sent_floats(a, SUM_REDUCE_SCATTER, segment_B, job.ranks, job.rank, n));
-    assert_on_all_ranks(gather_B == 4 * engine_sent_floats(a, SUM_ALLGATHER, segment_B, job.ranks, job.rank, n));
-    assert_on_all_ranks(scatter_B + gather_B == 4 * engine_sent_floats(a, SUM_ALLREDUCE, segment_B, job.ranks, job.rank, n));
+    assert_on_all_ranks(owned == engine_owned_floats(a, segment_B, team(), job.rank, n));
+    assert_on_all_ranks(scatter_B == 4 * engine_sent_floats(a, SUM_REDUCE_SCATTER, segment_B, team(), job.rank, n));
+    assert_on_all_ranks(gather_B == 4 * engine_sent_floats(a, SUM_ALLGATHER, segment_B, team(), job.rank, n));
+    assert_on_all_ranks(scatter_B + gather_B == 4 * engine_sent_floats(a, SUM_ALLREDUCE, segment_B, team(), job.rank, n));
     assert_on_all_ranks(f.ledger.rows[PURPOSE_GRADIENT].wire_B_predicted == scatter_B);
     assert_on_all_ranks(f.ledger.rows[PURPOSE_PARAMETERS].wire_B_predicted == gather_B);
     free(x), free(own);
@@ -312,7 +362,7 @@ static void where_p_divides_each_part_sends_all_but_its_own_share(void **state)
         for (int p = 1; allreduces[a]->scatter_rounds && p <= 32; p *= 2)
             for (int rank = 0; rank < p; rank++)
                 for (int k = 0; k < 2; k++)
-                    assert_int_equal(engine_sent_floats(allreduces[a], parts[k], 4096, p, rank, share * (size_t)p),
+                    assert_int_equal(engine_sent_floats(allreduces[a], parts[k], 4096, team_of(p, 0), rank, share * (size_t)p),
                                      share * (size_t)(p - 1));
 }
 
@@ -322,7 +372,7 @@ static void all_ranks_get_the_same_bits(void **state)
     const size_t n = 4099;
     struct fabric f;
     struct engine *e;
-    assert_on_all_ranks(fabric_open(&f, &fabric_mpi, NULL, job.world) == STATUS_OK);
+    assert_on_all_ranks(open_fabric(&f));
     assert_on_all_ranks(engine_open(&e, &f, PROGRESS_NONE, 4096) == STATUS_OK);
     float *x = malloc(n * sizeof(float)), *low = malloc(n * sizeof(float)), *high = malloc(n * sizeof(float));
     assert_on_all_ranks(x && low && high);
@@ -348,7 +398,7 @@ static void what_does_not_fit_is_refused_with_a_reason(void **state)
     struct fabric f;
     struct engine *e;
     struct operation *op;
-    assert_on_all_ranks(fabric_open(&f, &fabric_mpi, NULL, job.world) == STATUS_OK);
+    assert_on_all_ranks(open_fabric(&f));
     assert_on_all_ranks(engine_open(&e, &f, PROGRESS_NONE, 3) == STATUS_USAGE);
     assert_non_null(strstr(status_message(), "exchange.segment_B is 3"));
     assert_on_all_ranks(engine_open(&e, &f, PROGRESS_NONE, 4) == STATUS_OK);
@@ -370,6 +420,8 @@ static void algorithms_are_found_by_name(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(between_nodes_goes_the_volume_of_a_ring_of_nodes),
+        cmocka_unit_test(ranks_are_together_where_every_group_of_them_is),
         cmocka_unit_test(blocks_cover_the_vector_and_differ_by_one_at_most),
         cmocka_unit_test(rounds_sum_each_rank_once_and_send_what_the_formula_says),
         cmocka_unit_test(messages_are_no_longer_than_the_blocks_promise),

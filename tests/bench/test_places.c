@@ -1,0 +1,130 @@
+/* Who shares a host. Oracles: lists of hosts as launchers deal ranks to them, and tables made by hand. */
+#include "tests/kernels/check.h"
+
+#include "bench/places.h"
+
+enum { HOSTS = 8, EACH = 32, RANKS = HOSTS * EACH };
+
+static char names[HOSTS][4];
+
+static void name_hosts(void)
+{
+    for (int h = 0; h < HOSTS; h++)
+        snprintf(names[h], sizeof names[h], "n%d", h);
+}
+
+/* Rank r comes to be rank order[r]: all of them once, each host's next to each other, and within a host in the order they were in.
+ */
+static void assert_in_order(char *const *hosts, int ranks, char **sorted)
+{
+    int order[RANKS];
+    places_order(hosts, ranks, order);
+    memset(sorted, 0, (size_t)ranks * sizeof *sorted);
+    for (int r = 0; r < ranks; r++) {
+        assert_in_range(order[r], 0, ranks - 1);
+        assert_null(sorted[order[r]]);
+        sorted[order[r]] = hosts[r];
+        for (int q = 0; q < r; q++)
+            assert_true(strcmp(hosts[q], hosts[r]) || order[q] < order[r]);
+    }
+    assert_int_equal(order[0], 0);
+}
+
+static void ranks_dealt_round_robin_become_neighbours_on_their_host(void **state)
+{
+    (void)state;
+    char *hosts[RANKS], *sorted[RANKS];
+    name_hosts();
+    for (int r = 0; r < RANKS; r++)
+        hosts[r] = names[r % HOSTS];
+    assert_int_equal(places_node_ranks(hosts, RANKS), 1);
+    assert_in_order(hosts, RANKS, sorted);
+    for (int r = 0; r < RANKS; r++)
+        assert_string_equal(sorted[r], names[r / EACH]);
+    assert_int_equal(places_node_ranks(sorted, RANKS), EACH);
+}
+
+static void ranks_dealt_in_blocks_stay_as_they_are(void **state)
+{
+    (void)state;
+    char *hosts[RANKS], *sorted[RANKS];
+    name_hosts();
+    for (int r = 0; r < RANKS; r++)
+        hosts[r] = names[r / EACH];
+    assert_in_order(hosts, RANKS, sorted);
+    for (int r = 0; r < RANKS; r++)
+        assert_ptr_equal(sorted[r], hosts[r]);
+}
+
+/* Of 4 + 2 ranks every 2 are together, of 3 + 2 none. */
+static void uneven_hosts_have_the_divisor_of_their_ranks(void **state)
+{
+    (void)state;
+    char *a = "a", *b = "b", *sorted[RANKS];
+    char *six[] = { a, b, a, b, a, a }, *five[] = { a, b, a, b, a };
+    assert_in_order(six, 6, sorted);
+    assert_int_equal(places_node_ranks(sorted, 6), 2);
+    assert_in_order(five, 5, sorted);
+    assert_int_equal(places_node_ranks(sorted, 5), 1);
+    assert_int_equal(places_node_ranks(sorted, 3), 3);
+}
+
+/* Replicas that are neighbours fill nodes; those that are t x p apart have the nodes' ranks divided by that. */
+static void replicas_are_together_as_often_as_every_group_of_them_is(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sets[4];
+        int ranks, replicas, g;
+    } cases[] = {
+        { { NULL }, 16, 16, 16 },
+        { { "network.node_ranks=4" }, 16, 16, 4 },
+        { { "network.node_ranks=6" }, 16, 16, 2 },
+        { { "network.node_ranks=8", "parallel.tensor=2" }, 16, 8, 4 },
+        { { "network.node_ranks=8", "parallel.tensor=2", "parallel.pipeline=4" }, 16, 2, 1 },
+        { { "network.node_ranks=8", "parallel.tensor=2", "parallel.order=dp-tp-pp" }, 16, 8, 8 },
+        { { "network.node_ranks=3", "parallel.tensor=2" }, 12, 6, 1 },
+        { { "network.node_ranks=4", "parallel.pipeline=2", "parallel.schedule.name=chimera" }, 8, 8, 1 },
+        { { "parallel.pipeline=2", "parallel.schedule.name=chimera" }, 8, 8, 8 },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct config c;
+        int n = 0;
+        while (cases[i].sets[n])
+            n++;
+        assert_int_equal(config_parse(&c, "x.json", "{ \"batch\": { \"micro\": 1 } }", ".", cases[i].sets, n), STATUS_OK);
+        if (config_settle(&c, cases[i].ranks) != STATUS_OK)
+            fail_msg("%s", status_message());
+        assert_int_equal(places_replicas(&c, cases[i].replicas).g, cases[i].g);
+        assert_int_equal(places_replicas(&c, cases[i].replicas).p, cases[i].replicas);
+        config_free(&c);
+    }
+}
+
+/* What is stated counts; what is seen counts where nothing is. */
+static void the_stated_network_comes_before_the_hosts_that_were_seen(void **state)
+{
+    (void)state;
+    struct config c;
+    const char *const stated[] = { "network.node_ranks=4" };
+    for (int n = 0; n < 2; n++) {
+        assert_int_equal(config_parse(&c, "x.json", "{}", ".", stated, n), STATUS_OK);
+        c.node_ranks_seen = 2;
+        assert_int_equal(config_settle(&c, 8), STATUS_OK);
+        assert_int_equal(places_replicas(&c, 8).g, n ? 4 : 2);
+        assert_int_equal(config_cluster(&c, 8).nodes, n ? 2 : 4);
+        config_free(&c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranks_dealt_round_robin_become_neighbours_on_their_host),
+        cmocka_unit_test(ranks_dealt_in_blocks_stay_as_they_are),
+        cmocka_unit_test(uneven_hosts_have_the_divisor_of_their_ranks),
+        cmocka_unit_test(replicas_are_together_as_often_as_every_group_of_them_is),
+        cmocka_unit_test(the_stated_network_comes_before_the_hosts_that_were_seen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
