@@ -17,7 +17,8 @@ struct calibration {
     } sgemm[CALIBRATION_SHAPES_MAX];
     int shapes;
     double sgemm_flop_per_s;             /* the best of these */
-    double memory_B_per_s;               /* bytes read and written by a copy of more than the caches hold */
+    double ranks, hosts;                 /* that were at it */
+    double memory_B_per_s;               /* bytes read and written by a copy of more than the caches hold; of one rank */
     struct cluster_link inside, between; /* fitted to messages of many sizes between two ranks of a host, and of two hosts */
     struct {
         char name[CALIBRATION_NAME_BYTES];
@@ -28,6 +29,9 @@ struct calibration {
 
 /* Local. Reads the config's calibration; without one all is NaN and 0. A file that is none: STATUS_USAGE and a sentence. */
 status calibration_load(struct calibration *out, const struct config *c);
+
+/* Local. Whether the text of a file is a calibration; likewise. */
+status calibration_parse(struct calibration *out, const char *file, const char *text);
 
 /* Pure. Rate of a product of this shape, from the nearest measured one (by the sum over its sides of |log(a / b)|); NaN: none. */
 double calibration_sgemm(const struct calibration *k, int64_t m, int64_t n, int64_t p);

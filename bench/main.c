@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bench/blas_kernel.h"
+#include "bench/calibrate.h"
 #include "bench/conformance.h"
 #include "bench/explain.h"
 #include "bench/interrupt.h"
@@ -20,7 +21,7 @@
 
 struct options {
     const char *config, *out, *schema, *validate, *conformance;
-    bool explain, keys, quiet, audit, version, help;
+    bool explain, calibrate, keys, quiet, audit, version, help;
     struct option_values with, sets;
 };
 
@@ -35,11 +36,14 @@ static const struct program_option table[] = {
       .offset = offsetof(struct options, out) },
     { "--explain", NULL, "print the effective config, the layout, predicted bytes and memory; run nothing",
       .offset = offsetof(struct options, explain) },
+    { "--calibrate", NULL, "measure this machine's or cluster's rates once, for the key `calibration`; needs no config",
+      .offset = offsetof(struct options, calibrate) },
     { "--audit", NULL, "let Open MPI's monitoring count the bytes too (the times then carry its cost)",
       .offset = offsetof(struct options, audit) },
     { "--keys", NULL, "list every config key", .offset = offsetof(struct options, keys) },
-    { "--schema", "config|result", "print the JSON Schema of configs or results", .offset = offsetof(struct options, schema) },
-    { "--validate", "FILE", "say whether FILE is a valid config or result", .offset = offsetof(struct options, validate) },
+    { "--schema", "config|result|calibration", "print the JSON Schema of such files", .offset = offsetof(struct options, schema) },
+    { "--validate", "FILE", "say whether FILE is a valid config, result or calibration",
+      .offset = offsetof(struct options, validate) },
     { "--conformance", "NAME|all",
       "check by experiment what a compressor, a chain (\"topk+qsgd\") or all claim; options by --set, JSON to --out",
       .offset = offsetof(struct options, conformance) },
@@ -54,6 +58,7 @@ static const struct program_option table[] = {
 static void print_help(void)
 {
     printf("usage: mpirun -np RANKS dmlbench --config FILE [options]\n"
+           "       mpirun -np RANKS dmlbench --calibrate [--out FILE]\n"
            "       dmlbench --conformance NAME|all [--set KEY=VALUE] [--out FILE]\n\n");
     options_print(table);
     printf("\nexit codes: 0 ok, 1 the run failed, 2 bad usage or config, 3 it ran but a check inside it failed\n");
@@ -65,8 +70,10 @@ static status print_schema(const char *which)
         config_print_schema(stdout);
     else if (!strcmp(which, "result"))
         result_print_schema(stdout);
+    else if (!strcmp(which, "calibration"))
+        calibration_print_schema(stdout);
     else
-        return status_fail(STATUS_USAGE, "--schema %s: there is a schema of config and of result", which);
+        return status_fail(STATUS_USAGE, "--schema %s: there is a schema of config, of result and of calibration", which);
     return STATUS_OK;
 }
 
@@ -203,8 +210,18 @@ static status run_and_report(struct session *s)
     return outcome != STATUS_OK ? outcome : written;
 }
 
+static status run_calibration(const struct session *s)
+{
+    const struct options *o = &s->options;
+    if (o->config || o->with.count || o->sets.count || o->explain || o->audit)
+        return status_fail(STATUS_USAGE, "--calibrate goes with --out and --quiet alone: it measures the same whatever the config");
+    return calibrate(&s->job, &s->report.environment, s->report.hosts, o->out, o->quiet);
+}
+
 static status experiment(struct session *s)
 {
+    if (s->options.calibrate)
+        return run_calibration(s);
     TRY(load_config(&s->job, &s->options, &s->config));
     s->configured = true;
     if (s->options.explain)

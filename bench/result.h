@@ -119,9 +119,13 @@ const struct comm_row *result_comm(const struct result *r, enum purpose purpose)
  * (STATUS_FAILED, names it). Result text is written beside (unlinked temporary) and linked. */
 struct result_file;
 status result_open(struct result_file **f, const char *path, const struct config *c);
+/* Likewise for any document: own is its malloced path where `path` is NULL, and is taken over. */
+status result_open_at(struct result_file **f, const char *path, char *own);
 /* Local. Writes everything and makes it visible under its name; no space, no right: a sentence, and nothing half-written stays. */
 status result_commit(struct result_file *f, const struct result *r);
-/* Its two halves: what is written can be written anew as long as it is not shown. */
+/* Its two halves: what is written can be written anew as long as it is not shown. The first for any document. */
+typedef void document_writer(const void *document, FILE *out);
+status result_write(struct result_file *f, document_writer *writer, const void *document);
 status result_prepare(struct result_file *f, const struct result *r);
 status result_show(struct result_file *f);
 /* Takes back what was shown, and makes room for another. */

@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+
+#include "collectives/status.h"
 
 enum field_kind {                  /* what stands at the offset           as JSON */
                   FIELD_CONSTANT,  /* nothing                             the row's `constant` */
@@ -38,8 +41,13 @@ struct field {
     size_t stride;              /* OBJECTS: size of one struct */
 };
 
-extern const struct field result_fields[], statistic_fields[];
+extern const struct field result_fields[], calibration_fields[], statistic_fields[];
 
 bool field_may_be_null(const struct field *f);
+
+/* What these tables give, for one without samples (SERIES, FLAGS, MATRIX): the struct at `base` as JSON; whether a file's tree
+ * (a cJSON *) fits, else a sentence. */
+void fields_write_json(const struct field *fields, const void *base, FILE *out);
+status fields_check(const struct field *fields, const char *file, const void *tree);
 
 #endif

@@ -64,13 +64,13 @@ static status open_in_folder(struct result_file *f)
     return s;
 }
 
-static status open_place(struct result_file *f, const char *path, const struct config *c)
+static status open_place(struct result_file *f, const char *path, char *own)
 {
     struct stat about;
+    f->own_name = !path;
+    f->path = path ? strdup(path) : own;
     if (path && !*path)
         return status_fail(STATUS_USAGE, "--out \"\": the name of the result is empty");
-    f->own_name = !path;
-    f->path = path ? strdup(path) : default_path(c);
     if (!f->path)
         return status_fail(STATUS_FAILED, "no memory for the name of the result");
     if (f->own_name && mkdir("results", 0777) != 0 && errno != EEXIST)
@@ -82,11 +82,18 @@ static status open_place(struct result_file *f, const char *path, const struct c
 
 status result_open(struct result_file **opened, const char *path, const struct config *c)
 {
+    return result_open_at(opened, path, path ? NULL : default_path(c));
+}
+
+status result_open_at(struct result_file **opened, const char *path, char *own)
+{
     struct result_file *f = malloc(sizeof *f);
-    if (!f)
+    if (!f) {
+        free(own);
         return status_fail(STATUS_FAILED, "no memory for the result's file");
+    }
     *f = (struct result_file){ .fd = -1 };
-    status s = open_place(f, path, c);
+    status s = open_place(f, path, own);
     if (s == STATUS_OK)
         *opened = f;
     else
@@ -114,7 +121,7 @@ const char *result_path(const struct result_file *f)
 
 /* ---- commit -------------------------------------------------------------------------------------------------------------- */
 
-static status write_text(struct result_file *f, const struct result *r)
+static status write_text(struct result_file *f, document_writer *writer, const void *document)
 {
     if (lseek(f->fd, 0, SEEK_SET) != 0 || ftruncate(f->fd, 0) != 0) /* it may hold what an earlier call prepared */
         return refuse(f->path, "the result cannot be written", errno);
@@ -122,7 +129,7 @@ static status write_text(struct result_file *f, const struct result *r)
     FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
     if (!out)
         return refuse(f->path, "the result cannot be written", errno);
-    result_write_json(r, out);
+    writer(document, out);
     bool written = fflush(out) == 0 && !ferror(out) && fsync(fd) == 0;
     int error = errno;
     fclose(out);
@@ -173,13 +180,23 @@ status result_retract(struct result_file *f)
 }
 
 /* A limit on file sizes shall be an error of write, not the end of the process. */
-status result_prepare(struct result_file *f, const struct result *r)
+status result_write(struct result_file *f, document_writer *writer, const void *document)
 {
     struct sigaction before, ignore = { .sa_handler = SIG_IGN };
     sigaction(SIGXFSZ, &ignore, &before);
-    status s = write_text(f, r);
+    status s = write_text(f, writer, document);
     sigaction(SIGXFSZ, &before, NULL);
     return s;
+}
+
+static void write_result(const void *result, FILE *out)
+{
+    result_write_json(result, out);
+}
+
+status result_prepare(struct result_file *f, const struct result *r)
+{
+    return result_write(f, write_result, r);
 }
 
 status result_commit(struct result_file *f, const struct result *r)

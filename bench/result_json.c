@@ -171,11 +171,20 @@ static void write_fields(struct writer *w, const struct field *fields, const voi
         write_field(w, f, (const char *)base + f->offset);
 }
 
+static void write_document(struct writer *w, const struct field *fields, const void *base, FILE *out)
+{
+    json_start(&w->json, out, false);
+    json_begin(&w->json, '{');
+    write_fields(w, fields, base);
+    json_end(&w->json);
+}
+
+void fields_write_json(const struct field *fields, const void *base, FILE *out)
+{
+    write_document(&(struct writer){ 0 }, fields, base, out);
+}
+
 void result_write_json(const struct result *r, FILE *out)
 {
-    struct writer w = { .result = r };
-    json_start(&w.json, out, false);
-    json_begin(&w.json, '{');
-    write_fields(&w, result_fields, r);
-    json_end(&w.json);
+    write_document(&(struct writer){ .result = r }, result_fields, r, out);
 }

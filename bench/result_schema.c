@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/calibrate.h"
 #include "bench/config_print.h"
 #include "bench/config_schema.h"
 #include "bench/result.h"
@@ -142,15 +143,25 @@ static void write_fields(struct json *w, const struct field *fields)
     schema_write_object(w, rows, n);
 }
 
-void result_print_schema(FILE *out)
+static void print_schema(const char *title, const struct field *fields, FILE *out)
 {
     struct json w;
     json_start(&w, out, false);
     json_begin(&w, '{');
     schema_text(&w, "$schema", "http://json-schema.org/draft-07/schema#");
-    schema_text(&w, "title", "dmlbench result");
-    write_fields(&w, result_fields);
+    schema_text(&w, "title", title);
+    write_fields(&w, fields);
     json_end(&w);
+}
+
+void result_print_schema(FILE *out)
+{
+    print_schema("dmlbench result", result_fields, out);
+}
+
+void calibration_print_schema(FILE *out)
+{
+    print_schema("dmlbench calibration", calibration_fields, out);
 }
 
 /* ---- Markdown ------------------------------------------------------------------------------------------------------------ */
@@ -197,6 +208,11 @@ void result_print_markdown(FILE *out)
           out);
     fputs(head, out);
     print_rows("", result_fields, out);
+    fprintf(
+        out,
+        "\n## A calibration\n\nWhat `dmlbench --calibrate` writes; `dmlbench --schema calibration` prints it as JSON Schema.\n\n%s",
+        head);
+    print_rows("", calibration_fields, out);
     fprintf(out, "\n## A statistic\n\n%s", head);
     print_rows("", statistic_fields, out);
 }

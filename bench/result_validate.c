@@ -1,5 +1,5 @@
-/* Whether a file is what this program would write: a result field by field against the rows of result_fields.c, with its shapes and
- * the hash of its config; a config by the parser itself. The first misfit is the sentence.
+/* Whether a file is what this program would write: a result, or a calibration, field by field against the rows of result_fields.c,
+ * with its shapes and the hash of its config; a config by the parser itself. The first misfit is the sentence.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -212,10 +212,17 @@ static status check_fields(const struct checker *c, const char *prefix, const st
     return STATUS_OK;
 }
 
+status fields_check(const struct field *fields, const char *file, const void *tree)
+{
+    return check_fields(&(struct checker){ .file = file, .root = tree }, "", fields, tree);
+}
+
 static status check_tree(const char *path, const cJSON *tree)
 {
     struct config config;
     const cJSON *schema = tree_find(tree, "schema");
+    if (is_text(schema) && strcmp(schema->valuestring, calibration_fields[0].constant) == 0)
+        return fields_check(calibration_fields, path, tree);
     if (schema) {
         struct checker c = { path, tree, cJSON_GetArraySize(tree_find(tree, "samples.warmup")),
                              cJSON_GetArraySize(tree_find(tree, "platform.ranks")) };

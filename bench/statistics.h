@@ -20,4 +20,12 @@ struct statistic statistic_of(const double *x, size_t n, double *sorted);
 /* Quantile q, in [0, 1], of sorted[n], type 7; NaN for n = 0. */
 double quantile(const double *sorted, size_t n, double q);
 
+/* y = at_0 + slope x through points whose errors are relative: least sum of |y - line| / y (by least squares with weights that are
+ * improved 50 times), so a point that is far off hardly counts. residual_frac: their mean. A line that would begin below 0
+ * begins there. x >= 0, y > 0, two different x at least; else NaN. */
+struct line_fit {
+    double at_0, slope, residual_frac;
+};
+struct line_fit line_fit(const double *x, const double *y, size_t n);
+
 #endif
