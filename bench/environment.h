@@ -19,7 +19,8 @@ struct environment {
     const char *mpi_library, *blas_library, *blas_kernel, *blas_kernel_reason, *hwloc_version, *cjson_version;
     const char *host, *kernel, *cpu_model, *governor; /* of this rank's host */
     double packages, cores, pus, memory_B, l1d_B, l2_B, l3_B, numa_nodes;
-    double hosts; /* different host names among the ranks */
+    double clock_offset_max_s, clock_uncertainty_s; /* between hosts */
+    double hosts;                                   /* different host names among the ranks */
     bool oversubscribed;
     double ranks_per_core;
     const char *clock;

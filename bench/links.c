@@ -314,7 +314,7 @@ void links_advance(struct links *l, int task)
         post(l, (enum direction)d);
 }
 
-/* The wait ended now; until it was sent it was idleness. Clocks of ranks on one host are one. */
+/* The wait ended now; until it was sent it was idleness. The fabric's clock is one for all ranks. */
 static void charge(struct stopwatch *w, enum phase idle, double began_s, double sent_s)
 {
     const double waited_s = w->since_s - began_s, unsent_s = sent_s - began_s;

@@ -141,11 +141,14 @@ static void fill_run(struct report *r, const struct run *run, status outcome, co
              ((unsigned)(h.low64 >> 48) & 0x3fff) | 0x8000, (unsigned long long)h.low64 & 0xffffffffffff);
 }
 
-static void fill_platform(struct report *r, const struct job *job)
+static void fill_platform(struct report *r, const struct run *run)
 {
+    const struct job *job = run->job;
     struct environment *e = &r->result.platform;
     *e = r->environment;
     e->cjson_version = config_json_library();
+    e->clock_offset_max_s = run->clock_offset_s;
+    e->clock_uncertainty_s = run->clock_uncertainty_s;
     e->hosts = 0;
     int here = 0;
     for (int i = 0; i < job->ranks; i++) {
@@ -294,9 +297,9 @@ static void fill_warnings(struct report *r, const struct run *run)
 static void fill(struct report *r, const struct run *run, const double *sent, status outcome, const char *why)
 {
     const size_t steps = (size_t)run->samples.steps, stages = (size_t)run->trainer.plan.pipeline.stages;
-    double *work = job_allocate(run->job, (4 * steps + 2 * r->ranks) * sizeof *work);
+    double *work = job_allocate(run->job, (4 * steps + r->ranks) * sizeof *work);
     fill_run(r, run, outcome, why);
-    fill_platform(r, run->job);
+    fill_platform(r, run);
     fill_ranks(r, sent, job_allocate(run->job, r->ranks * sizeof(struct rank_row)));
     fill_work(&r->result, run);
     fill_samples(r, run, job_allocate(run->job, steps * sizeof(bool) + 1));

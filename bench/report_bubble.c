@@ -5,14 +5,19 @@
  *   measured    sum (M - busy - transfer) / sum M, over all ranks, T over all measured steps
  *
  * Waiting for a message that had been sent is transfer, not idle: so a slow network is not taken for a bubble. What the exchange of
- * gradients and the optimizer take is in none of these.
+ * gradients and the optimizer take is in none of these. Messages carry the time of their sending: by rank 0's clock (collectives/
+ * clock.h), and where that is known too badly all of this is null.
  */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench/batch.h"
 #include "bench/playback.h"
 #include "bench/report_parts.h"
+
+/* The bubbles' own tolerance, in theory against measured. */
+#define CLOCK_DOUBT_MOST 0.02
 
 /* Seconds of a phase, over the measured steps of a rank. */
 static double spent_s(const struct result *out, size_t rank, enum phase p)
@@ -36,6 +41,24 @@ static double busy_s(const struct result *out, size_t rank)
            spent_s(out, rank, PHASE_MESSAGE_ENCODE) + spent_s(out, rank, PHASE_MESSAGE_DECODE);
 }
 
+/* Busy, on its way, idle. */
+static double own_s(const struct result *out, size_t r)
+{
+    return busy_s(out, r) + spent_s(out, r, PHASE_TRANSFER) + spent_s(out, r, PHASE_IDLE_ACTIVATION) +
+           spent_s(out, r, PHASE_IDLE_GRADIENT) + spent_s(out, r, PHASE_IDLE_SEND);
+}
+
+/* What the clocks of two hosts may be wrong by, for every message that was waited for, as a share of the ranks' time: by so much
+ * the bubble may be wrong. */
+static double clock_doubt_frac(const struct result *out, const struct run *run)
+{
+    const double doubt_s = 2 * out->platform.clock_uncertainty_s * run->awaited;
+    double all_s = 0;
+    for (size_t r = 0; r < out->n_ranks; r++)
+        all_s += own_s(out, r);
+    return doubt_s > 0 ? doubt_s / all_s : 0;
+}
+
 static void fill_idle(struct result *out, bool known)
 {
     const double steps = out->samples.measured_steps;
@@ -50,18 +73,14 @@ static void fill_idle(struct result *out, bool known)
 
 /* ---- measured ------------------------------------------------------------------------------------------------------------ */
 
-/* own_s, longest_s: room for a double a rank. */
-static double measured_frac(const struct result *out, double *own_s, double *longest_s)
+/* longest_s: room for a double a rank. */
+static double measured_frac(const struct result *out, double *longest_s)
 {
     double idle_s = 0, all_s = 0;
-    for (size_t r = 0; r < out->n_ranks; r++) {
-        own_s[r] = busy_s(out, r) + spent_s(out, r, PHASE_TRANSFER) + spent_s(out, r, PHASE_IDLE_ACTIVATION) +
-                   spent_s(out, r, PHASE_IDLE_GRADIENT) + spent_s(out, r, PHASE_IDLE_SEND);
-        longest_s[r] = 0; /* of replica r: there are no more replicas than ranks */
-    }
+    memset(longest_s, 0, out->n_ranks * sizeof *longest_s); /* of replica r: there are no more replicas than ranks */
     for (size_t r = 0; r < out->n_ranks; r++) {
         double *longest = &longest_s[(size_t)out->ranks[r].data];
-        *longest = fmax(*longest, own_s[r]);
+        *longest = fmax(*longest, own_s(out, r));
     }
     for (size_t r = 0; r < out->n_ranks; r++) {
         const double M = longest_s[(size_t)out->ranks[r].data];
@@ -158,17 +177,17 @@ status fill_bubble(struct result *out, const struct run *run, double *work)
 {
     const struct pipeline *p = &run->trainer.plan.pipeline;
     const bool piped = p->stages > 1, all = out->n_ranks == (size_t)run->job->ranks, sampled = out->samples.measured_steps > 0;
-    const bool one_clock = job_is_simulated() || out->platform.hosts == 1;
-    const char *why = !piped       ? "there is no pipeline"
-                      : !all       ? "the run was interrupted"
-                      : !sampled   ? "no step was measured"
-                      : !one_clock ? "the ranks are on several hosts, whose clocks do not tell when a message was sent"
-                                   : NULL;
+    const bool timed = !sampled || clock_doubt_frac(out, run) <= CLOCK_DOUBT_MOST;
+    const char *why = !piped     ? "there is no pipeline"
+                      : !all     ? "the run was interrupted"
+                      : !sampled ? "no step was measured"
+                      : !timed   ? "the hosts' clocks are not known well enough to tell when messages were sent"
+                                 : NULL;
     double planned = NAN, measured = NAN;
-    fill_idle(out, piped && one_clock);
+    fill_idle(out, piped && timed);
     if (!why) {
         TRY(planned_frac(out, run, &planned));
-        measured = measured_frac(out, work, work + out->n_ranks);
+        measured = measured_frac(out, work);
     }
     out->metrics.bubble_frac_theory = maybe(piped ? pipeline_bubble_theory(p) : NAN, why);
     out->metrics.bubble_frac_planned = maybe(planned, why);

@@ -27,7 +27,7 @@ void fill_comm(struct report *r, const struct run *run, const double *sent, stru
 double replicas_of_a_part(const struct run *run);
 /* report_layout.c. rows[stages x chunks] become the result's. */
 status fill_layout(struct result *out, const struct run *run, struct stage_row *rows);
-/* report_bubble.c. When samples and ranks are there. work: room for two doubles a rank. */
+/* report_bubble.c. When samples and ranks are there. work: room for a double a rank. */
 status fill_bubble(struct result *out, const struct run *run, double *work);
 /* report_parts.c. work: room for four doubles a step. */
 void fill_metrics(struct result *out, const struct run *run, double *work);

@@ -8,8 +8,8 @@
 static const char not_told[] = "the system does not tell", not_finite[] = "not a finite number: the training diverged",
                   no_samples[] = "too few samples",
                   uncounted[] = "the MPI library's own allreduce took part, which sends by itself, or the run was interrupted",
-                  not_run[] = "the run ended before this was measured",
-                  no_pipeline[] = "there is no pipeline, or it has several hosts, whose clocks do not tell when a message was sent";
+                  not_run[] = "the run ended before this was measured", no_pipeline[] = "there is no pipeline",
+                  no_split[] = "there is no pipeline, or its hosts' clocks do not tell well enough when a message was sent";
 
 static const char *const statuses[] = { "ok", "failed", "check", NULL }, *const builds[] = { "mpi", "smpi", NULL };
 
@@ -59,13 +59,13 @@ static const struct field rank_fields[] = {
     { "pipeline", FIELD_COUNT, AT(pipeline), .help = "On the pipeline axis." },
     { "tensor", FIELD_COUNT, AT(tensor), .help = "On the tensor axis." },
     { "parameters_count", FIELD_COUNT, AT(parameters_count), .help = "Parameters that it computes with." },
-    { "idle_activation_s", FIELD_REAL, AT(idle_activation_s), no_pipeline, .unit = "seconds",
+    { "idle_activation_s", FIELD_REAL, AT(idle_activation_s), no_split, .unit = "seconds",
       .help = "Mean of a measured step: waiting until the stage before had sent an activation." },
-    { "idle_gradient_s", FIELD_REAL, AT(idle_gradient_s), no_pipeline, .unit = "seconds",
+    { "idle_gradient_s", FIELD_REAL, AT(idle_gradient_s), no_split, .unit = "seconds",
       .help = "Until the stage behind had sent a gradient." },
-    { "idle_send_s", FIELD_REAL, AT(idle_send_s), no_pipeline, .unit = "seconds",
+    { "idle_send_s", FIELD_REAL, AT(idle_send_s), no_split, .unit = "seconds",
       .help = "Until a neighbour had room for a message." },
-    { "transfer_s", FIELD_REAL, AT(transfer_s), no_pipeline, .unit = "seconds", .help = "For what was sent and had not arrived." },
+    { "transfer_s", FIELD_REAL, AT(transfer_s), no_split, .unit = "seconds", .help = "For what was sent and had not arrived." },
     { "peak_rss_B", FIELD_REAL, AT(peak_rss_B), not_told, .unit = "bytes", .help = "Peak resident memory." },
     { "context_switches_voluntary_count", FIELD_REAL, AT(context_switches_voluntary), not_told,
       .help = "Times it gave the core away while training." },
@@ -150,6 +150,10 @@ const struct field result_fields[] = {
     { "platform.clock", FIELD_TEXT, AT(platform.clock), not_told, .help = "Clock of all times." },
     { "platform.clock_resolution_s", FIELD_REAL, AT(platform.clock_resolution_s), not_told, .unit = "seconds",
       .help = "Its resolution." },
+    { "platform.clock_offset_max_s", FIELD_REAL, AT(platform.clock_offset_max_s), not_run, .unit = "seconds",
+      .help = "Largest difference of a host's clock from rank 0's at the first step, which is taken out of all times." },
+    { "platform.clock_uncertainty_s", FIELD_REAL, AT(platform.clock_uncertainty_s), not_run, .unit = "seconds",
+      .help = "How wrong that is at most: half of the shortest round trip, or what a second look after the last step finds." },
     { "platform.synchronisation", FIELD_TEXT, AT(platform.synchronisation), not_told,
       .help = "How the start of steps is synchronised." },
     { "platform.variables", FIELD_OBJECTS, AT(platform.variables), .help = "Environment variables, by an allow-list.",

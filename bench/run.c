@@ -25,13 +25,23 @@ static status allocate_samples(struct samples *s, int64_t steps)
     return STATUS_OK;
 }
 
+static void read_clock(struct run *r, struct clock_reading *reading)
+{
+    *reading = (struct clock_reading){ 0 };
+    if (!job_is_simulated())
+        clock_read(reading, r->trainer.clock, MPI_COMM_NULL);
+}
+
 static status set_up(struct run *r)
 {
     const struct config *c = r->config;
     r->sgemm_flop_per_s = r->gradient_error = r->exchange_alone_s = r->dense_alone_s = NAN;
+    r->clock_offset_s = r->clock_uncertainty_s = NAN;
     TRY(status_agree(allocate_samples(&r->samples, c->measure.warmup_steps + c->measure.steps), r->job->world));
     r->samples.warmup_steps = c->measure.warmup_steps;
-    return trainer_open(&r->trainer, c, r->job->world);
+    TRY(trainer_open(&r->trainer, c, r->job->world));
+    read_clock(r, &r->clock);
+    return STATUS_OK;
 }
 
 /* ---- verify -------------------------------------------------------------------------------------------------------------- */
@@ -96,12 +106,29 @@ static void count_bytes(struct run *r, const struct gradient_codes *warm)
 }
 
 /* From the messages that somebody waited for: of the others nobody knows when they came. */
-static double mean_message_s(const struct run *r)
+static void count_awaited(struct run *r)
 {
     double count, s;
     links_awaited(r->trainer.links, &count, &s);
-    const double all = job_sum(r->job, count), all_s = job_sum(r->job, s);
-    return all > 0 ? all_s / all : 0;
+    r->awaited = job_sum(r->job, count);
+    r->message_s = job_sum(r->job, s) / fmax(r->awaited, 1);
+}
+
+/* The set-up lies between the two readings that tell how the clocks drift. */
+static void set_clock(struct run *r)
+{
+    struct clock_reading now;
+    read_clock(r, &now);
+    r->trainer.common = clock_fit(&r->clock, &now);
+    r->clock_offset_s = job_max(r->job, fabs(now.ahead_s));
+    r->clock_uncertainty_s = job_max(r->job, now.uncertainty_s);
+}
+
+static void check_clock(struct run *r)
+{
+    struct clock_reading end;
+    read_clock(r, &end);
+    r->clock_uncertainty_s = fmax(r->clock_uncertainty_s, job_max(r->job, clock_error_s(&r->trainer.common, &end)));
 }
 
 static double run_step(struct run *r, int64_t step)
@@ -145,6 +172,7 @@ static status run_steps(struct run *r)
     struct gradient_codes warm = { 0 };
     progress_line_start(&line, steps, !r->quiet && r->job->rank == 0);
     status s = STATUS_OK;
+    set_clock(r);
     job_barrier(r->job);
     r->before = r->after = usage_now();
     r->sent_before = trainer_ledger(&r->trainer);
@@ -161,7 +189,8 @@ static status run_steps(struct run *r)
     r->after = usage_now();
     progress_line_end(&line);
     count_bytes(r, &warm);
-    r->message_s = mean_message_s(r);
+    count_awaited(r);
+    check_clock(r);
     return status_agree(s, r->job->world);
 }
 

@@ -26,13 +26,15 @@ struct run {
     double sgemm_flop_per_s; /* of all ranks together, as they multiply at once; NaN: not measured */
     double gradient_error;   /* worst of all ranks; NaN: not verified */
     const char *unverified_why;
-    double message_s;                       /* mean time of a message between stages that was waited for; 0: none was */
-    double exchange_alone_s, dense_alone_s; /* medians; NaN: not measured */
-    struct ledger ledger;                   /* of the steps */
-    struct gradient_codes codes;            /* of the measured steps */
-    struct ledger sent_before, sent_after;  /* all that was sent until then */
-    struct usage before, after;             /* the steps */
-    atomic_bool stepping;                   /* the set-up is done, and samples are being taken */
+    double awaited, message_s;                  /* messages between stages that were waited for, and their mean time; 0: none was */
+    double clock_offset_s, clock_uncertainty_s; /* of all hosts' clocks against rank 0's, the largest; NaN: not known */
+    double exchange_alone_s, dense_alone_s;     /* medians; NaN: not measured */
+    struct ledger ledger;                       /* of the steps */
+    struct gradient_codes codes;                /* of the measured steps */
+    struct ledger sent_before, sent_after;      /* all that was sent until then */
+    struct usage before, after;                 /* the steps */
+    struct clock_reading clock;                 /* of this host, after the set-up */
+    atomic_bool stepping;                       /* the set-up is done, and samples are being taken */
     uint64_t parameter_hash;
     bool replicas_identical, compared; /* compared: the end was reached */
 };

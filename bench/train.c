@@ -206,6 +206,7 @@ status trainer_open(struct trainer *t, const struct config *c, MPI_Comm world)
     t->clock = &t->fabrics[GROUP_WORLD];
     t->cluster = config_cluster(c, job.ranks);
     t->setup.cluster = &t->cluster;
+    t->setup.clock = &t->common;
     grid_open(&t->grid, degree, c->parallel.order, world);
     MPI_Comm_split(world, t->grid.at[AXIS_DATA], job.rank, &t->replica);
     status s = status_agree(assignment_open(&t->plan, c, job.rank), world);

@@ -36,7 +36,8 @@ enum group { GROUP_WORLD, GROUP_PIPELINE, GROUP_TENSOR, GROUP_TIED, GROUP_DATA, 
 struct trainer {
     const struct config *config;
     struct grid grid;
-    struct cluster cluster; /* as the config states it */
+    struct cluster cluster;  /* as the config states it */
+    struct clock_fit common; /* this host's clock against rank 0's; zeros until run.c has read it */
     struct fabric_setup setup;
     MPI_Comm replica; /* the ranks that together hold one copy of the model (two, if it is bidirectional) */
     struct assignment plan;

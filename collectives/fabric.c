@@ -115,7 +115,8 @@ void fabric_wait_any(struct fabric *f, fabric_request *const *r, int n)
 
 double fabric_now_s(struct fabric *f)
 {
-    return f->ops->now_s(f);
+    const double now_s = f->ops->now_s(f);
+    return f->setup.clock ? clock_common_s(f->setup.clock, now_s) : now_s;
 }
 
 void fabric_sleep(struct fabric *f, double s)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "collectives/clock.h"
 #include "collectives/cluster.h"
 #include "collectives/ledger.h"
 #include "collectives/status.h"
@@ -30,6 +31,7 @@ struct fabric_setup {
     struct ports *ports;           /* and what is under way on it: fabric shaped */
     int node_ranks;                /* every so many consecutive ranks of this fabric share a node; 0: all do */
     bool hollow;                   /* messages have their sizes and nothing in them, and no float is read or written */
+    const struct clock_fit *clock; /* this host's against rank 0's */
 };
 
 struct fabric_ops {
@@ -80,6 +82,7 @@ bool fabric_is_done(const fabric_request *r);
 void fabric_wait(struct fabric *f, fabric_request *r);
 /* Returns when at least one of the requests (1 <= n <= FABRIC_WAIT_MAX, none of them null) is done. */
 void fabric_wait_any(struct fabric *f, fabric_request *const *r, int n);
+/* By rank 0's clock, as far as setup.clock knows it; else by this host's. */
 double fabric_now_s(struct fabric *f);
 /* Lets that much of the fabric's time pass; nothing if it is not positive. */
 void fabric_sleep(struct fabric *f, double s);

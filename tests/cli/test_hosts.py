@@ -179,6 +179,21 @@ class Hosts(OnHosts):
         self.assertEqual(there["platform"]["hosts"], 4)
         self.assertEqual([rank["host"] for rank in there["platform"]["ranks"]], ["host0", "host1", "host2", "host3"])
 
+    def test_times_of_hosts_are_by_one_clock(self):
+        """Clocks 1000 s apart; a bubble of 3 / 11 as on one host."""
+        clocks = [float(s) for s in self.hosts_ok("run", f"-n 2 {sys.executable} -c 'import time; print(time.monotonic())'").split()]
+        for _ in range(3):  # other programs on the cores only delay
+            self.hosts_ok("run", f"-n 4 --config '{ROOT}/configs/bubble.json' --quiet --set measure.steps=6 --set measure.verify=false "
+                                 f"--set batch.global=8 --out 'r {len(self.outs())}.json'")
+            result = json.loads(self.outs()[-1].read_text())
+            platform, bubble = result["platform"], result["metrics"]["bubble_frac_measured"]
+            self.assertGreater(platform["clock_uncertainty_s"], 0)
+            if abs(clocks[0] - clocks[1]) > 500:  # the kernel has clocks of their own for namespaces
+                self.assertAlmostEqual(platform["clock_offset_max_s"], 3000, delta=platform["clock_uncertainty_s"] + 1e-6)
+            if bubble is not None and abs(bubble - 3 / 11) < 0.08:  # one clock too early or late: 0.13 or so
+                return
+        self.fail(f"bubble {bubble} of {3 / 11}, {platform['clock_uncertainty_s']} s")
+
 
 if __name__ == "__main__":
     unittest.main()
