@@ -29,7 +29,7 @@ struct config {
     } batch; /* samples */
     struct {
         int64_t data, pipeline, tensor; /* degrees; 0 = auto until config_settle */
-        const char *order, *partition;
+        const char *order, *partition, *placement, *binding;
         struct choice schedule;
         int64_t recompute, recompute_last_stage; /* enum setting */
         bool sequence;
@@ -116,6 +116,8 @@ status config_load(struct config *c, const char *config, const char *const *with
  * resolves "auto" degrees. A misfit of ranks and degrees lists the layouts that fit. */
 status config_settle(struct config *c, int ranks);
 
+/* Pure. Whether the config says who shares a node; else the hosts that were seen count. */
+bool config_states_nodes(const struct config *c);
 /* Pure. The network of a settled config, for so many ranks; its matrices are the config's. */
 struct cluster config_cluster(const struct config *c, int ranks);
 

@@ -75,6 +75,8 @@ static const char *const error_units[] = { "gradient", "update", NULL };
 static const char *const reductions[] = { "fast", "tree", NULL };
 static const char *const orders[] = { "tp-pp-dp", "tp-dp-pp", "pp-tp-dp", "pp-dp-tp", "dp-tp-pp", "dp-pp-tp", NULL };
 static const char *const partitions[] = { "cost", "even", NULL };
+static const char *const placements[] = { "host", "launcher", NULL };
+static const char *const bindings[] = { "auto", "core", "none", NULL };
 
 #define AT(field) offsetof(struct config, field)
 static const double seconds_max = 1e12;
@@ -107,6 +109,14 @@ const struct entry config_entries[] = {
                .help = "Ranks that share each layer: columns and rows of its matrices, heads, symbols." } },
     { .key = { "parallel.order", KEY_CHOICE, AT(parallel.order), "\"tp-pp-dp\"", .choices = orders,
                .help = "Which coordinate of a rank varies fastest: tensor (tp), pipeline (pp), data (dp)." } },
+    { .key = { "parallel.placement", KEY_CHOICE, AT(parallel.placement), "\"host\"", .choices = placements,
+               .help =
+                   "How ranks are numbered: host (those of a host are consecutive, whatever order they were started in), launcher "
+                   "(as started)." } },
+    { .key = { "parallel.binding", KEY_CHOICE, AT(parallel.binding), "\"auto\"", .choices = bindings,
+               .help =
+                   "Where a rank may run, unless the launcher has bound it: core (one of its own), none (anywhere), auto (core, if "
+                   "there are several ranks on the machine and as many cores)." } },
     { .key = { "parallel.partition", KEY_CHOICE, AT(parallel.partition), "\"cost\"", .choices = partitions,
                .help = "How layers are dealt to stages: cost (the dearest stage as cheap as possible), even (equal numbers)." } },
     { .key = { "parallel.schedule.name", KEY_CHOICE, AT(parallel.schedule.name),

@@ -1,9 +1,14 @@
 /* Rules about the stated network, and the keys as a struct cluster. */
 #include "bench/config_rules.h"
 
+bool config_states_nodes(const struct config *c)
+{
+    return c->network.nodes || c->network.node_ranks || c->network.latency_s.rows;
+}
+
 static int64_t node_ranks_of(const struct config *c, int64_t ranks)
 {
-    const int64_t seen = c->node_ranks_seen ? c->node_ranks_seen : ranks;
+    const int64_t seen = c->node_ranks_seen && !config_states_nodes(c) ? c->node_ranks_seen : ranks;
     return c->network.node_ranks ? c->network.node_ranks : seen;
 }
 

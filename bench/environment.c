@@ -24,7 +24,7 @@ enum { TEXT_BYTES = 256 };
 struct environment_storage {
     struct topology topology;
     struct utsname system;
-    char kernel[2 * sizeof(((struct utsname *)0)->release)], governor[TEXT_BYTES];
+    char kernel[2 * sizeof(((struct utsname *)0)->release)], governor[TEXT_BYTES], machine[TEXT_BYTES];
     char mpi_library[MPI_MAX_LIBRARY_VERSION_STRING];
     struct variable *variables;
     char *text; /* "NAME\0VALUE\0" of each, which the variables point into */
@@ -96,6 +96,11 @@ static double known(double count)
     return count > 0 ? count : (double)NAN;
 }
 
+static double one(int number)
+{
+    return number < 0 ? (double)NAN : number;
+}
+
 static void read_topology(struct environment *e, struct topology *t)
 {
     if (!topology_read(t, NULL))
@@ -109,7 +114,15 @@ static void read_topology(struct environment *e, struct topology *t)
     e->l3_B = known((double)t->l3_B);
     e->bound_cores = known(t->bound_cores);
     e->cpuset = *t->cpuset ? t->cpuset : NULL;
+    e->core = one(t->core);
+    e->numa_node = one(t->numa_node);
+    e->package = one(t->package);
     e->cpu_model = *t->cpu_model ? t->cpu_model : NULL;
+}
+
+void environment_rebound(struct environment *e)
+{
+    read_topology(e, &e->storage->topology);
 }
 
 /* First line of a small file without its end; NULL if there is none. */
@@ -133,6 +146,7 @@ static void read_system(struct environment *e, struct environment_storage *s)
     }
     /* not hwloc's sum over NUMA nodes, which misses memory that was plugged into a virtual machine */
     e->memory_B = known((double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE));
+    e->machine = read_line("/proc/sys/kernel/random/boot_id", s->machine);
     e->governor = read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", s->governor);
 }
 

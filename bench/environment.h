@@ -18,6 +18,7 @@ struct environment {
     const char *compiler, *cflags, *build; /* build: "mpi" or "smpi" */
     const char *mpi_library, *blas_library, *blas_kernel, *blas_kernel_reason, *hwloc_version, *cjson_version;
     const char *host, *kernel, *cpu_model, *governor; /* of this rank's host */
+    const char *machine;                              /* tells kernels apart; hosts may share one */
     double packages, cores, pus, memory_B, l1d_B, l2_B, l3_B, numa_nodes;
     double clock_offset_max_s, clock_uncertainty_s; /* between hosts */
     double hosts;                                   /* different host names among the ranks */
@@ -25,9 +26,10 @@ struct environment {
     double ranks_per_core;
     const char *clock;
     double clock_resolution_s;
-    const char *synchronisation; /* how the steps' start is synchronised */
-    const char *cpuset;          /* hardware threads that this rank may run on: "0-1" */
-    double bound_cores;          /* cores of it */
+    const char *synchronisation;     /* how the steps' start is synchronised */
+    const char *cpuset;              /* hardware threads that this rank may run on: "0-1" */
+    double bound_cores;              /* cores of it */
+    double core, numa_node, package; /* the one that these are in; NaN: several */
     const struct variable *variables;
     size_t n_variables; /* allow-listed: OMPI_MCA_*, OMP_*, OPENBLAS_*, SLURM_JOB_ID ...; sorted by name */
     struct environment_storage *storage;
@@ -36,6 +38,8 @@ struct environment {
 /* Local: fills what one rank can know by itself, after job_open; strings live until environment_free. Not known here, and left
  * NULL, NaN or false: hosts, oversubscribed, ranks_per_core, synchronisation, cjson_version. Fails only for lack of memory. */
 status environment_read(struct environment *e);
+/* Local: reads anew where the calling thread may run, after it has been bound. */
+void environment_rebound(struct environment *e);
 void environment_free(struct environment *e);
 
 /* Of this program: "0.1.0". */

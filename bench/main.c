@@ -15,6 +15,7 @@
 #include "bench/explain.h"
 #include "bench/interrupt.h"
 #include "bench/options.h"
+#include "bench/places.h"
 #include "bench/report.h"
 #include "collectives/audit.h"
 #include "kernels/matmul.h"
@@ -210,12 +211,27 @@ static status run_and_report(struct session *s)
     return outcome != STATUS_OK ? outcome : written;
 }
 
-static status run_calibration(const struct session *s)
+static status run_calibration(struct session *s)
 {
     const struct options *o = &s->options;
     if (o->config || o->with.count || o->sets.count || o->explain || o->audit)
         return status_fail(STATUS_USAGE, "--calibrate goes with --out and --quiet alone: it measures the same whatever the config");
+    report_meet(&s->report, &s->job, s->job.rank, BOUND_BY_NOBODY);
     return calibrate(&s->job, &s->report.environment, s->report.hosts, o->out, o->quiet);
+}
+
+/* Collective. Which number each rank has, and which core. */
+static status take_places(struct session *s)
+{
+    const struct environment *e = &s->report.environment;
+    const struct config *c = &s->config;
+    const bool neighbours = strncmp(c->parallel.order, "tp", 2) == 0; /* tensor parallel ranks */
+    const struct seat seat = places_take(&s->job, &s->config, e->host, e->machine ? e->machine : "");
+    const struct seating seating = { seat.local, seat.locals, neighbours ? (int)c->parallel.tensor : 1 };
+    enum binder by = BOUND_BY_NOBODY;
+    TRY(status_agree(s->options.explain ? STATUS_OK : topology_bind(c->parallel.binding, &seating, &by), s->job.world));
+    report_meet(&s->report, &s->job, seat.mpi_rank, by);
+    return STATUS_OK;
 }
 
 static status experiment(struct session *s)
@@ -224,6 +240,7 @@ static status experiment(struct session *s)
         return run_calibration(s);
     TRY(load_config(&s->job, &s->options, &s->config));
     s->configured = true;
+    TRY(take_places(s));
     if (s->options.explain)
         return status_agree(s->job.rank ? STATUS_OK : explain(&s->config, s->job.ranks, s->report.hosts, stdout), s->job.world);
     return run_and_report(s);
@@ -305,10 +322,8 @@ static status run_session(struct session *s, int argc, char **argv)
         interrupt_block();
     job_open(&s->job, &argc, &argv);
     status outcome = status_agree(start(s, argc, argv), s->job.world);
-    if (outcome == STATUS_OK) {
-        report_meet(&s->report, &s->job);
+    if (outcome == STATUS_OK)
         outcome = experiment(s);
-    }
     const bool first = s->job.rank == 0;
     if (outcome != STATUS_OK && first)
         fprintf(stderr, "dmlbench: %s\n", status_message());

@@ -1,6 +1,7 @@
 /* Arithmetic on lists of hosts, and on the grid's strides. */
 #include "bench/places.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "collectives/grid.h"
@@ -44,4 +45,62 @@ struct team places_replicas(const struct config *c, int replicas)
     struct team t = team_of(replicas, 0);
     team_part(&t, cluster.node_ranks % stride ? 1 : cluster.node_ranks / stride);
     return t;
+}
+
+/* ---- taking them --------------------------------------------------------------------------------------------------------- */
+
+/* What rank 0 tells each rank. */
+enum { TOLD_RANK, TOLD_LOCAL, TOLD_LOCALS, TOLD_NODE_RANKS, TOLD_MOVED, TOLD_COUNT };
+
+/* Which it is, by order, of the ranks on its machine. */
+static void count_locals(char *const *machines, const int *order, int ranks, int r, int *told)
+{
+    told[TOLD_LOCAL] = told[TOLD_LOCALS] = 0;
+    for (int q = 0; q < ranks; q++) {
+        const bool together = strcmp(machines[q], machines[r]) == 0;
+        told[TOLD_LOCALS] += together;
+        told[TOLD_LOCAL] += together && order[q] < order[r];
+    }
+}
+
+/* Rank 0. told[ranks * TOLD_COUNT] */
+static void tell(const struct job *job, const struct config *c, char *const *hosts, char *const *machines, int *told)
+{
+    const int ranks = job->ranks;
+    int *const order = job_allocate(job, (size_t)ranks * sizeof *order);
+    char **const sorted = job_allocate(job, (size_t)ranks * sizeof *sorted);
+    bool moved = false;
+    places_order(hosts, ranks, order);
+    for (int r = 0; r < ranks; r++) {
+        order[r] = strcmp(c->parallel.placement, "host") ? r : order[r];
+        moved = moved || order[r] != r;
+        sorted[order[r]] = hosts[r];
+    }
+    for (int r = 0; r < ranks; r++) {
+        int *const row = told + (size_t)r * TOLD_COUNT;
+        row[TOLD_RANK] = order[r];
+        row[TOLD_NODE_RANKS] = places_node_ranks(sorted, ranks);
+        row[TOLD_MOVED] = moved;
+        count_locals(machines, order, ranks, r, row);
+    }
+    free(order);
+    free(sorted);
+}
+
+struct seat places_take(struct job *job, struct config *c, const char *host, const char *machine)
+{
+    char **const hosts = job_gather_text(job, host), **const machines = job_gather_text(job, machine);
+    int *const rows = job->rank ? NULL : job_allocate(job, (size_t)job->ranks * TOLD_COUNT * sizeof *rows);
+    int told[TOLD_COUNT];
+    if (rows)
+        tell(job, c, hosts, machines, rows);
+    job_scatter_ints(job, rows, TOLD_COUNT, told);
+    const struct seat seat = { job->rank, told[TOLD_LOCAL], told[TOLD_LOCALS] };
+    if (told[TOLD_MOVED])
+        job_renumber(job, told[TOLD_RANK]);
+    c->node_ranks_seen = told[TOLD_NODE_RANKS];
+    free(rows);
+    free(hosts);
+    free(machines);
+    return seat;
 }

@@ -11,6 +11,7 @@
 
 #include "bench/config.h"
 #include "collectives/allreduce.h"
+#include "collectives/job.h"
 
 /* Pure. order[ranks]: the new number of each rank. Rank 0 stays rank 0. */
 void places_order(char *const *hosts, int ranks, int *order);
@@ -21,5 +22,14 @@ int places_node_ranks(char *const *hosts, int ranks);
 
 /* Pure. The replicas of a part, in the network of a settled config: how many consecutive ones share a node in every such group. */
 struct team places_replicas(const struct config *c, int replicas);
+
+/* A rank where it runs: its number in MPI_COMM_WORLD, and which it is (in the new order) of how many on its machine. Hosts that
+ * share a machine (containers, network namespaces) share its cores. */
+struct seat {
+    int mpi_rank, local, locals;
+};
+
+/* Collective. Numbers the job's ranks as parallel.placement says; c->node_ranks_seen becomes what the hosts then are. */
+struct seat places_take(struct job *job, struct config *c, const char *host, const char *machine);
 
 #endif

@@ -50,16 +50,22 @@ status report_start(struct report *r, int argc, char **argv)
     return r->command ? environment_read(&r->environment) : status_fail(STATUS_FAILED, "no memory for the command line");
 }
 
-void report_meet(struct report *r, const struct job *job)
+void report_meet(struct report *r, const struct job *job, int mpi_rank, enum binder bound_by)
 {
+    environment_rebound(&r->environment);
+    r->mpi_rank = mpi_rank;
+    r->bound_by = bound_by;
     r->hosts = job_gather_text(job, r->environment.host);
     r->cpusets = job_gather_text(job, r->environment.cpuset);
 }
 
 /* ---- gathering ----------------------------------------------------------------------------------------------------------- */
 
-static void fill_sent(const struct run *run, double *sent)
+static void fill_sent(const struct report *r, const struct run *run, double *sent)
 {
+    const struct environment *e = &r->environment;
+    const double place[] = { r->mpi_rank, e->core, e->numa_node, e->package, r->bound_by };
+    memcpy(sent + SENT_PLACE, place, sizeof place);
     const struct assignment *plan = &run->trainer.plan;
     for (int a = 0; a < AXIS_COUNT; a++)
         sent[SENT_COORDINATES + a] = plan->at[a];
@@ -102,7 +108,7 @@ static const double *gather(struct report *r, const struct run *run)
     const struct job *job = run->job;
     const size_t ranks = (size_t)job->ranks, steps = (size_t)run->samples.steps;
     double sent[SENT_COUNT];
-    fill_sent(run, sent);
+    fill_sent(r, run, sent);
     r->ranks = ranks;
     if (job->rank == 0)
         r->storage = job_allocate(job, ranks * (SENT_COUNT + (2 + PHASE_COUNT) * steps) * sizeof(double));
@@ -170,6 +176,11 @@ static void fill_ranks(struct report *r, const double *sent, struct rank_row *ro
         rows[i] = (struct rank_row){
             .host = r->hosts[i],
             .cpuset = r->cpusets[i],
+            .mpi_rank = s[SENT_PLACE],
+            .core = s[SENT_PLACE + 1],
+            .numa_node = s[SENT_PLACE + 2],
+            .package = s[SENT_PLACE + 3],
+            .bound_by = binder_name((enum binder)s[SENT_PLACE + 4]),
             .data = s[SENT_COORDINATES + AXIS_DATA],
             .pipeline = s[SENT_COORDINATES + AXIS_PIPELINE],
             .tensor = s[SENT_COORDINATES + AXIS_TENSOR],
@@ -322,6 +333,7 @@ void report_gather(struct report *r, const struct run *run, status outcome)
         return;
     fill(r, run, sent, outcome, outcome == STATUS_OK ? "" : status_message());
     fill_comm(r, run, sent, job_allocate(run->job, PURPOSE_COUNT * sizeof(struct comm_row)));
+    fill_places(r, run);
     double *work = job_allocate(run->job, 4 * (size_t)run->samples.steps * sizeof *work);
     fill_compression(r, run, sent, work);
     free(work);
@@ -339,13 +351,14 @@ status report_interrupted(const struct report *whole, const struct run *running,
     run.after = usage_now();
     snprintf(why, sizeof why, "interrupted after step %lld: the job was told to end, or a rank has died", (long long)steps - 1);
     r.ranks = 1;
-    fill_sent(&run, sent);
+    fill_sent(&r, &run, sent);
     r.result.samples.step_s = run.samples.step_s;
     r.result.samples.gradient_B = run.samples.gradient_B;
     memcpy(r.result.samples.phase_s, run.samples.phase_s, sizeof run.samples.phase_s);
     fill(&r, &run, sent, STATUS_FAILED, why);
     r.result.run.failed_step = (double)steps; /* it did not end */
-    r.result.comm_total.wire_B_predicted = r.result.comm_total.wire_B_measured = maybe(NAN, no_totals);
+    r.result.comm_total.wire_B_predicted = r.result.comm_total.wire_B_measured = r.result.comm_total.step_between_nodes_B =
+        maybe(NAN, no_totals);
     r.result.comm_total.wire_B_counted = r.result.comm_total.dense_equivalent_B = NAN;
     no_compression(&r.result, no_totals);
     r.result.warnings = r.warnings;

@@ -25,8 +25,9 @@ struct comm_row {
 };
 
 struct rank_row { /* one per rank */
-    const char *host, *cpuset;
-    double data, pipeline, tensor; /* coordinates */
+    const char *host, *cpuset, *bound_by;
+    double mpi_rank, core, numa_node, package; /* NaN: it may run on several */
+    double data, pipeline, tensor;             /* coordinates */
     double parameters_count;
     double idle_activation_s, idle_gradient_s, idle_send_s, transfer_s; /* mean of a measured step; NaN: no pipeline */
     double peak_rss_B, context_switches_voluntary, context_switches_involuntary, page_faults_minor, page_faults_major;
@@ -81,7 +82,7 @@ struct result {
     struct comm_row *comm;
     size_t n_comm;
     struct {
-        struct maybe wire_B_predicted, wire_B_measured;
+        struct maybe wire_B_predicted, wire_B_measured, step_between_nodes_B;
         double wire_B_counted, dense_equivalent_B;
         bool match;
     } comm_total;

@@ -11,6 +11,8 @@ static const char not_told[] = "the system does not tell", not_finite[] = "not a
                   not_run[] = "the run ended before this was measured", no_pipeline[] = "there is no pipeline",
                   no_split[] = "there is no pipeline, or its hosts' clocks do not tell well enough when a message was sent";
 
+static const char not_one[] = "it may run on several";
+static const char *const binders[] = { "nobody", "launcher", "dmlbench", NULL };
 static const char *const statuses[] = { "ok", "failed", "check", NULL }, *const builds[] = { "mpi", "smpi", NULL };
 
 #define AT(field) offsetof(struct statistic, field)
@@ -55,6 +57,11 @@ static const struct field comm_fields[] = {
 static const struct field rank_fields[] = {
     { "host", FIELD_TEXT, AT(host), .help = "Its host." },
     { "cpuset", FIELD_TEXT, AT(cpuset), not_told, .help = "Processing units it may run on." },
+    { "mpi_rank", FIELD_COUNT, AT(mpi_rank), .help = "Its number in MPI_COMM_WORLD, as the launcher dealt them." },
+    { "core", FIELD_COUNT, AT(core), not_one, .help = "The core that these are of, by hwloc's logical number." },
+    { "numa_node", FIELD_COUNT, AT(numa_node), not_one, .help = "The NUMA node." },
+    { "package", FIELD_COUNT, AT(package), not_one, .help = "The package." },
+    { "bound_by", FIELD_TEXT, AT(bound_by), .choices = binders, .help = "Who bound it there." },
     { "data", FIELD_COUNT, AT(data), .help = "Its coordinate on the data axis." },
     { "pipeline", FIELD_COUNT, AT(pipeline), .help = "On the pipeline axis." },
     { "tensor", FIELD_COUNT, AT(tensor), .help = "On the tensor axis." },
@@ -232,6 +239,8 @@ const struct field result_fields[] = {
       .help = "From outside the program." },
     { "comm_total.dense_equivalent_B", FIELD_COUNT, AT(comm_total.dense_equivalent_B), uncounted, .unit = "bytes",
       .help = "What ring allreduces of the same steps' gradients would have sent, over the replicas of every part." },
+    { "comm_total.step_between_nodes_B", FIELD_MAYBE, AT(comm_total.step_between_nodes_B), .unit = "bytes",
+      .help = "Predicted: what of one step's bytes goes from one node to another (hosts, or what network.* states)." },
     { "comm_total.match", FIELD_BOOL, AT(comm_total.match), .help = "Whether all the bytes that are known agree." },
 
     { "compression.name", FIELD_TEXT, AT(compression.name), "gradients are exchanged as they are",

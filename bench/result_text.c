@@ -67,6 +67,21 @@ static void print_batch(const struct result *r, FILE *out)
          r->parallelism.global_batch < most ? " at most" : "");
 }
 
+static void print_binding(const struct result *r, FILE *out)
+{
+    const struct rank_row *first = r->ranks;
+    bool alike = true, moved = false;
+    for (size_t i = 0; i < r->n_ranks; i++) {
+        alike = alike && !strcmp(r->ranks[i].bound_by, first->bound_by);
+        moved = moved || r->ranks[i].mpi_rank != (double)i;
+    }
+    const char *how = !alike                                 ? "not the same for all ranks: see platform.ranks"
+                      : !strcmp(first->bound_by, "dmlbench") ? "a core for each rank"
+                      : !strcmp(first->bound_by, "launcher") ? "the launcher's"
+                                                             : "none: ranks run where the system puts them";
+    line(out, "binding", "%s%s", how, moved ? "; ranks renumbered, so that those of a host are consecutive" : "");
+}
+
 static void print_what(const struct result *r, FILE *out)
 {
     const struct comm_row *gradient = result_comm(r, PURPOSE_GRADIENT);
@@ -195,6 +210,8 @@ static void print_bytes(const struct result *r, FILE *out)
         line(out, "bytes sent", "- (not counted: the MPI library's own allreduce)");
     print_one_count("  predicted", &r->comm_total.wire_B_predicted, out);
     print_one_count("  measured", &r->comm_total.wire_B_measured, out);
+    if (r->comm_total.step_between_nodes_B.value > 0)
+        line(out, "  per step", "%s between nodes, predicted", scaled(r->comm_total.step_between_nodes_B.value, "B", text));
     if (exchanged > 0 && r->compression.name)
         line(out, "  dense", "%s without the compressor, by ring: %.1f times what was sent for gradients", scaled(dense, "B", text),
              dense / exchanged);
@@ -247,6 +264,7 @@ void result_print_summary(const struct result *r, const char *path, FILE *out)
     print_bytes(r, out);
     print_compression(r, out);
     print_checks(r, out);
+    print_binding(r, out);
     if (!isnan(r->metrics.peak_rss_B))
         line(out, "memory", "%s at most in a rank", scaled(r->metrics.peak_rss_B, "B", memory));
     for (size_t i = 0; i < r->n_warnings; i++)

@@ -34,6 +34,8 @@ struct job job_of(MPI_Comm comm)
 
 void job_close(struct job *j)
 {
+    if (j->world != MPI_COMM_WORLD)
+        MPI_Comm_free(&j->world);
     j->world = MPI_COMM_NULL;
     MPI_Finalize();
 }
@@ -115,6 +117,19 @@ double job_sum(const struct job *j, double value)
 void job_most(const struct job *j, uint64_t *x, size_t n)
 {
     MPI_Allreduce(MPI_IN_PLACE, x, (int)n, MPI_UINT64_T, MPI_MAX, j->world);
+}
+
+void job_scatter_ints(const struct job *j, const int *rows, int n, int *mine)
+{
+    MPI_Scatter(rows, n, MPI_INT, mine, n, MPI_INT, 0, j->world);
+}
+
+void job_renumber(struct job *j, int rank)
+{
+    MPI_Comm renumbered;
+    MPI_Comm_split(j->world, 0, rank, &renumbered);
+    j->world = renumbered;
+    j->rank = rank;
 }
 
 bool job_same(const struct job *j, uint64_t value)

@@ -54,6 +54,12 @@ double job_sum(const struct job *j, double value);
 /* x[n], n <= INT_MAX, becomes the largest of the ranks' values, element by element. */
 void job_most(const struct job *j, uint64_t *x, size_t n);
 
+/* rows[ranks * n] of rank 0, n to each: mine[n]. */
+void job_scatter_ints(const struct job *j, const int *rows, int n, int *mine);
+
+/* From now on this rank has another number; the numbers are a permutation that keeps rank 0. */
+void job_renumber(struct job *j, int rank);
+
 /* Whether all ranks passed the same value. */
 bool job_same(const struct job *j, uint64_t value);
 

@@ -1,5 +1,8 @@
+/* ranks: 1 6 */
 /* Who shares a host. Oracles: lists of hosts as launchers deal ranks to them, and tables made by hand. */
-#include "tests/kernels/check.h"
+#include "tests/collectives/mpi_test.h"
+
+#include <string.h>
 
 #include "bench/places.h"
 
@@ -87,7 +90,7 @@ static void replicas_are_together_as_often_as_every_group_of_them_is(void **stat
         { { "network.node_ranks=4", "parallel.pipeline=2", "parallel.schedule.name=chimera" }, 8, 8, 1 },
         { { "parallel.pipeline=2", "parallel.schedule.name=chimera" }, 8, 8, 8 },
     };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct config c;
         int n = 0;
         while (cases[i].sets[n])
@@ -117,7 +120,31 @@ static void the_stated_network_comes_before_the_hosts_that_were_seen(void **stat
     }
 }
 
-int main(void)
+/* Ranks go to hosts a and b in turn, both on one machine; rank 5 is on another. MPI itself says who has become whom. */
+static void a_job_is_renumbered_by_host_and_every_rank_knows_its_seat(void **state)
+{
+    (void)state;
+    static const char *const placements[] = { "parallel.placement=host", "parallel.placement=launcher" };
+    for (int launcher = 0; launcher < 2; launcher++) {
+        struct config c;
+        struct job moved = job;
+        assert_on_all_ranks(config_parse(&c, "x.json", "{}", ".", &placements[launcher], 1) == STATUS_OK);
+        const bool last = job.rank == 5;
+        const struct seat seat = places_take(&moved, &c, last ? "c" : job.rank % 2 ? "b" : "a", last ? "other" : "machine");
+        static const int by_host[] = { 0, 3, 1, 4, 2, 5 };
+        const int expected = launcher || job.ranks == 1 ? job.rank : by_host[job.rank], locals = job.ranks == 1 ? 1 : 5;
+        int rank;
+        MPI_Comm_rank(moved.world, &rank);
+        assert_on_all_ranks(rank == expected && moved.rank == expected && seat.mpi_rank == job.rank);
+        assert_on_all_ranks(seat.local == (last ? 0 : expected) && seat.locals == (last ? 1 : locals));
+        assert_on_all_ranks(c.node_ranks_seen == 1);
+        if (moved.world != job.world)
+            MPI_Comm_free(&moved.world);
+        config_free(&c);
+    }
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranks_dealt_round_robin_become_neighbours_on_their_host),
@@ -125,6 +152,7 @@ int main(void)
         cmocka_unit_test(uneven_hosts_have_the_divisor_of_their_ranks),
         cmocka_unit_test(replicas_are_together_as_often_as_every_group_of_them_is),
         cmocka_unit_test(the_stated_network_comes_before_the_hosts_that_were_seen),
+        cmocka_unit_test(a_job_is_renumbered_by_host_and_every_rank_knows_its_seat),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    RUN_ON_ALL_RANKS(argc, argv, tests);
 }

@@ -135,7 +135,7 @@ static int set_up(void **state)
     result.platform.n_variables = 1;
     comm[0].wire_B_predicted = comm[0].wire_B_measured = (struct maybe){ NAN, "not known" };
     for (int i = 0; i < RANKS; i++)
-        ranks[i].host = "host";
+        ranks[i] = (struct rank_row){ .host = "host", .mpi_rank = i, .bound_by = "launcher" };
     fill_texts(result_fields, &result);
     result.run.status = "ok";
     result.run.why = "";
@@ -495,6 +495,7 @@ static void the_summary_is_what_a_person_needs(void **state)
                                    "    measured   - (not counted from outside in a timed run)\n"
                                    "  gradients    largest relative error 1.2e-06\n"
                                    "  replicas     identical ✓, parameters 0123456789abcdef\n"
+                                   "  binding      the launcher's\n"
                                    "  memory       52.4 MB at most in a rank\n"
                                    "  warning      8 ranks share 2 cores\n"
                                    "  result       results/demo.json\n";

@@ -205,7 +205,7 @@ static void tensor_ranks_send_megatrons_volume(void **state)
     }
 }
 
-/* Two hosts of four ranks: bytes that leave a host. */
+/* Two hosts of four ranks, 2 x 2 x 2: bytes that leave a host. */
 static double between_hosts_B(const char *order)
 {
     struct traffic t = TRAFFIC(8, GPT, "parallel.data=2", "parallel.pipeline=2", "parallel.tensor=2", order);
@@ -235,6 +235,53 @@ static void tensor_ranks_belong_on_one_host(void **state)
     traffic_close(&t);
 }
 
+/* The slowest axis is between the hosts, all of it and nothing else but the loss, whose last round of doubling is, too. */
+static void what_crosses_between_hosts_is_the_slowest_axis(void **state)
+{
+    (void)state;
+    const struct {
+        const char *order;
+        enum purpose crosses[3];
+    } rows[] = {
+        { "parallel.order=tp-pp-dp", { PURPOSE_GRADIENT } },
+        { "parallel.order=pp-tp-dp", { PURPOSE_GRADIENT } },
+        { "parallel.order=tp-dp-pp", { PURPOSE_ACTIVATION, PURPOSE_ACTIVATION_GRADIENT, PURPOSE_TIED } },
+        { "parallel.order=dp-tp-pp", { PURPOSE_ACTIVATION, PURPOSE_ACTIVATION_GRADIENT, PURPOSE_TIED } },
+        { "parallel.order=pp-dp-tp", { PURPOSE_TENSOR } },
+        { "parallel.order=dp-pp-tp", { PURPOSE_TENSOR } },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct traffic t = TRAFFIC(8, GPT, "parallel.data=2", "parallel.pipeline=2", "parallel.tensor=2", rows[i].order);
+        double B = 8 * 4 * 16;
+        for (int k = 0; k < 3; k++)
+            B += k && !rows[i].crosses[k] ? 0 : all_B(&t, rows[i].crosses[k]);
+        B += rows[i].crosses[0] == PURPOSE_ACTIVATION ? all_B(&t, PURPOSE_STAMP) : 0;
+        assert_bytes(between_hosts_B(rows[i].order), B);
+        traffic_close(&t);
+    }
+}
+
+/* Derived, for 8 replicas of n floats on two nodes of 4: a ring crosses on two of its links, each 2 * 7/8 n floats; hierarchical
+ * sends 2 * 1/2 n from either node, 4/7 of that. */
+static void nodes_exchange_less_when_sums_are_hierarchical(void **state)
+{
+    (void)state;
+    const double n = 8 * (12 * 32 * 32 + 13 * 32) + (64 + 16) * 32 + 2 * 32;
+    const struct {
+        const char *algorithm;
+        double floats;
+    } rows[] = { { "exchange.allreduce=ring", 2 * 1.75 * n }, { "exchange.allreduce=hierarchical", 2 * n } };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct traffic t = TRAFFIC(8, GPT, "network.node_ranks=4", rows[i].algorithm);
+        double B = 0;
+        for (int from = 0; from < 8; from++)
+            for (int to = 0; to < 8; to++)
+                B += from / 4 != to / 4 ? *traffic_at(&t, PURPOSE_GRADIENT, from, to) : 0;
+        assert_bytes(B, 4 * rows[i].floats);
+        traffic_close(&t);
+    }
+}
+
 static void the_librarys_own_allreduce_is_unknown(void **state)
 {
     (void)state;
@@ -256,6 +303,8 @@ int main(void)
         cmocka_unit_test(tied_copies_are_on_the_first_and_the_last_stage),
         cmocka_unit_test(tensor_ranks_send_megatrons_volume),
         cmocka_unit_test(tensor_ranks_belong_on_one_host),
+        cmocka_unit_test(what_crosses_between_hosts_is_the_slowest_axis),
+        cmocka_unit_test(nodes_exchange_less_when_sums_are_hierarchical),
         cmocka_unit_test(the_librarys_own_allreduce_is_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
