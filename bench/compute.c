@@ -42,3 +42,12 @@ const struct compute *compute_find(const char *name)
             return computes[i];
     return NULL;
 }
+
+double compute_slowdown(const struct config *c, int rank)
+{
+    const struct matrix *rows = &c->charge.slowdown;
+    for (size_t i = 0; i < rows->rows; i++)
+        if (rows->values[2 * i] == rank)
+            return rows->values[2 * i + 1];
+    return 1;
+}

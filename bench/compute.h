@@ -6,6 +6,7 @@
 #ifndef DMLBENCH_BENCH_COMPUTE_H
 #define DMLBENCH_BENCH_COMPUTE_H
 
+#include "bench/config.h"
 #include "bench/model.h"
 #include "collectives/fabric.h"
 
@@ -19,5 +20,8 @@ struct compute {
 
 extern const struct compute *const computes[]; /* NULL-ended; the first is the default */
 const struct compute *compute_find(const char *name);
+
+/* Pure. How many times as long computing takes this rank of the job: 1, or as compute.slowdown says. */
+double compute_slowdown(const struct config *c, int rank);
 
 #endif

@@ -1,6 +1,10 @@
 /* Rules about the stated network, and the keys as a struct cluster. */
 #include "bench/config_rules.h"
 
+#include "collectives/allreduce.h"
+#include "collectives/fabric.h"
+#include "collectives/job.h"
+
 bool config_states_nodes(const struct config *c)
 {
     return c->network.nodes || c->network.node_ranks || c->network.latency_s.rows;
@@ -99,4 +103,41 @@ static status stragglers_are_ranks(struct config *c, int ranks)
     return STATUS_OK;
 }
 
-config_rule *const network_rules[] = { matrices_are_square, links_carry_something, ranks_have_a_place, stragglers_are_ranks, NULL };
+static status stragglers_are_named_once(struct config *c, int ranks)
+{
+    (void)ranks;
+    const struct matrix *m = &c->charge.slowdown;
+    for (size_t i = 0; i < m->rows; i++)
+        for (size_t k = 0; k < i; k++)
+            if (m->values[2 * i] == m->values[2 * k])
+                return status_fail(STATUS_USAGE, "%s: compute.slowdown names rank %g twice (one row for each straggler)", c->origin,
+                                   m->values[2 * i]);
+    return STATUS_OK;
+}
+
+static status simulated_links_are_simulated(struct config *c, int ranks)
+{
+    (void)ranks;
+    if (!job_is_simulated() || !fabric_find(c->fabric.name)->needs_ports)
+        return STATUS_OK;
+    return status_fail(STATUS_USAGE,
+                       "%s: fabric.name = \"%s\" delays messages in real time, and simulated hosts have links of their own (fits: "
+                       "fabric.name = \"mpi\")",
+                       c->origin, c->fabric.name);
+}
+
+static status fabric_can_sum(struct config *c, int ranks)
+{
+    (void)ranks;
+    if (allreduce_find(c->exchange.allreduce)->rounds || fabric_find(c->fabric.name)->start_sum)
+        return STATUS_OK;
+    return status_fail(STATUS_USAGE,
+                       "%s: exchange.allreduce = \"%s\" sends messages of its own, which fabric.name = \"%s\" does not see and "
+                       "cannot delay (fits: another allreduce, or fabric.name = \"mpi\")",
+                       c->origin, c->exchange.allreduce, c->fabric.name);
+}
+
+config_rule *const network_rules[] = {
+    matrices_are_square,       links_carry_something,         ranks_have_a_place, stragglers_are_ranks,
+    stragglers_are_named_once, simulated_links_are_simulated, fabric_can_sum,     NULL
+};

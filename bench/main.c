@@ -251,7 +251,7 @@ static status write_audited(struct session *s)
 {
     const char *why = NULL;
     const double measured_B = audit_collect(s->job.ranks, &why);
-    report_audit(&s->report, measured_B, why);
+    report_audit(&s->report, measured_B, fabric_find(s->config.fabric.name)->notice_B, why);
     return write_result(s);
 }
 

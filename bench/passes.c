@@ -94,18 +94,21 @@ static void poll(const struct trainer *t, struct stopwatch *w)
 
 typedef void layer_call(const struct layer *l, struct pass *p);
 
-/* Calls a layer; where a time is stated, it takes that time: its share of a full micro-batch and of a split layer. Verification
- * is not timed. */
+/* Calls a layer; where a time is stated, it takes that time: its share of a full micro-batch and of a split layer. A straggler
+ * takes as many times as long. Verification is not timed. */
 static void call(struct work *work, const struct layer *l, layer_call *layer, struct pass *p, double (*stated_s)(const void *))
 {
     struct trainer *t = work->trainer;
-    if (work->samples || !stated_s || !l->repeated) {
+    const bool stated = stated_s && l->repeated;
+    if (work->samples || (!stated && t->slowdown == 1)) {
         layer(l, p);
     } else {
         const double began_s = fabric_now_s(t->clock);
         layer(l, p);
-        const double s = stated_s(t->config->compute.options) * p->samples / t->plan.samples / t->plan.degree[AXIS_TENSOR];
-        fabric_sleep(t->clock, began_s + s - fabric_now_s(t->clock));
+        const double took_s = fabric_now_s(t->clock) - began_s;
+        const double s =
+            stated ? stated_s(t->config->compute.options) * p->samples / t->plan.samples / t->plan.degree[AXIS_TENSOR] : took_s;
+        fabric_sleep(t->clock, t->slowdown * s - took_s);
     }
     poll(t, work->w);
 }

@@ -33,8 +33,9 @@ void report_meet(struct report *r, const struct job *job, int mpi_rank, enum bin
 void report_gather(struct report *r, const struct run *run, status outcome);
 /* Local, rank 0. Prepares in `file` the result of a run that may not get to its end, from this rank's samples alone. */
 status report_interrupted(const struct report *r, const struct run *run, struct result_file *file);
-/* Local, rank 0, of an audited run after MPI has ended: what Open MPI's monitoring counted; NaN and why where it could not. */
-void report_audit(struct report *r, double measured_B, const char *why);
+/* Local, rank 0, of an audited run after MPI has ended: what Open MPI's monitoring counted; NaN and why where it could not.
+ * notice_B: what the fabric sent beside each message; it is taken off. */
+void report_audit(struct report *r, double measured_B, size_t notice_B, const char *why);
 void report_free(struct report *r);
 
 #endif

@@ -8,6 +8,7 @@
 #include "bench/progress_line.h"
 #include "bench/statistics.h"
 #include "bench/verify.h"
+#include "collectives/ports.h"
 #include "kernels/matmul.h"
 #include "kernels/random.h"
 
@@ -56,7 +57,9 @@ static status verify(struct run *r)
     if (r->unverified_why)
         return STATUS_OK;
     double error = NAN;
+    ports_set_wide(r->trainer.setup.ports, true);
     TRY(verify_gradients(&r->trainer, &error));
+    ports_set_wide(r->trainer.setup.ports, false);
     status s = STATUS_OK;
     if (!(error <= GRADIENT_TOLERANCE))
         s = status_fail(STATUS_CHECK, "the gradient differs from the difference quotient by %.3g (at most %g is allowed)", error,
@@ -218,7 +221,9 @@ static void time_exchange_alone(struct run *r)
 
 static status compare_replicas(struct run *r)
 {
+    ports_set_wide(r->trainer.setup.ports, true);
     const status s = verify_parameters(&r->trainer, &r->parameter_hash, &r->replicas_identical);
+    ports_set_wide(r->trainer.setup.ports, false);
     r->compared = s == STATUS_OK;
     if (r->audited) { /* comparing may gather parameters, which the monitoring sees */
         const struct ledger now = trainer_ledger(&r->trainer), since = ledger_since(&now, &r->sent_after);

@@ -11,6 +11,7 @@
 #include "bench/places.h"
 #include "bench/update.h"
 #include "collectives/job.h"
+#include "collectives/ports.h"
 
 /* ---- groups -------------------------------------------------------------------------------------------------------------- */
 
@@ -37,6 +38,11 @@ static status open_fabric(struct trainer *t, enum group g, MPI_Comm comm)
     if (g == GROUP_DATA || g == GROUP_MIRRORED || g == group_of(t, &t->plan.parts[0])) /* of replicas */
         setup.node_ranks = places_replicas(t->config, members).g;
     return fabric_open(&t->fabrics[g], fabric_find(t->config->fabric.name), &setup, comm);
+}
+
+static status open_ports(struct trainer *t)
+{
+    return fabric_find(t->config->fabric.name)->needs_ports ? ports_open(&t->setup.ports, &t->cluster, t->grid.world) : STATUS_OK;
 }
 
 /* Collective over world; every rank calls, those without a colour join nothing. Ordered by key. */
@@ -133,6 +139,7 @@ static status load(struct trainer *t)
     const struct config *c = t->config;
     t->optimizer = optimizer_find(c->optimizer.name);
     t->compute = compute_find(c->compute.name);
+    t->slowdown = compute_slowdown(c, t->clock->rank);
     TRY(data_open(&t->data, dataset_find(c->data.name), c->data.options, c->folder, t->plan.parts[0].net.shape, (uint64_t)c->seed));
     t->parts = calloc((size_t)t->plan.count, sizeof *t->parts);
     t->losses = calloc((size_t)t->plan.leaves, sizeof(float));
@@ -211,6 +218,8 @@ status trainer_open(struct trainer *t, const struct config *c, MPI_Comm world)
     MPI_Comm_split(world, t->grid.at[AXIS_DATA], job.rank, &t->replica);
     status s = status_agree(assignment_open(&t->plan, c, job.rank), world);
     if (s == STATUS_OK)
+        s = open_ports(t);
+    if (s == STATUS_OK)
         s = status_agree(open_groups(t), world);
     if (s == STATUS_OK)
         s = status_agree(load(t), world);
@@ -244,6 +253,7 @@ void trainer_close(struct trainer *t)
         if (t->fabrics[g].ops)
             fabric_close(&t->fabrics[g]);
     }
+    ports_close(t->setup.ports);
     if (t->data.kind)
         data_close(&t->data);
     free(t->parts);

@@ -57,6 +57,7 @@ void audit_prepare(void)
     setenv("OMPI_MCA_pml_monitoring_enable", "2", 1);        /* user and internal messages apart */
     setenv("OMPI_MCA_pml_monitoring_enable_output", "3", 1); /* one file per rank */
     setenv("OMPI_MCA_pml_monitoring_filename", path, 1);
+    setenv("OMPI_MCA_osc", "^monitoring", 1); /* windows are not counted, and with it shared ones cannot be asked for their place */
 }
 
 /* Adds the user bytes in a rank's record; false: not there, or not yet whole. */

@@ -8,7 +8,7 @@
 #include <sched.h>
 #include <string.h>
 
-const struct fabric_ops *const fabrics[] = { &fabric_mpi, NULL };
+const struct fabric_ops *const fabrics[] = { &fabric_mpi, &fabric_shaped, NULL };
 
 const struct fabric_ops *fabric_find(const char *name)
 {
@@ -86,7 +86,7 @@ void fabric_sum(struct fabric *f, float *x, size_t n, fabric_request *r)
 
 bool fabric_is_done(const fabric_request *r)
 {
-    return r->mpi == MPI_REQUEST_NULL;
+    return r->mpi == MPI_REQUEST_NULL && !r->held;
 }
 
 bool fabric_test(struct fabric *f, fabric_request *r)

@@ -17,7 +17,10 @@
 #include "kernels/key.h"
 
 typedef struct {
-    MPI_Request mpi; /* null: done, and known to be */
+    MPI_Request mpi; /* null: MPI is done with it, and known to be */
+    bool held;       /* and still it is not done. The rest is for fabrics that hold messages back: */
+    MPI_Request notice;
+    double notice_s, due_s, look_s; /* what the notice says; done no earlier; how long nobody has to look */
 } fabric_request;
 
 enum { FABRIC_WAIT_MAX = 16, FABRIC_STAMP_B = sizeof(double) };
@@ -36,6 +39,8 @@ struct fabric_setup {
 
 struct fabric_ops {
     struct member member;
+    bool needs_ports; /* fabric_setup.ports */
+    size_t notice_B;  /* sent beside every message, and in no count */
     status (*open)(struct fabric *f); /* local; OPTIONAL */
     void (*close)(struct fabric *f);  /* OPTIONAL */
     void (*start_send)(struct fabric *f, const void *data, size_t bytes, int to, int tag, fabric_request *r);
@@ -57,7 +62,7 @@ struct fabric {
     struct ledger ledger;
 };
 
-extern const struct fabric_ops fabric_mpi;
+extern const struct fabric_ops fabric_mpi, fabric_shaped;
 extern const struct fabric_ops *const fabrics[]; /* NULL-ended; the first is the default */
 const struct fabric_ops *fabric_find(const char *name);
 
