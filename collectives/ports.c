@@ -46,7 +46,7 @@ double port_carry(struct port *port, double now_s, double head_s, double length_
     }
     const double from_s = first < port->count ? fmin(all[first].from_s, head_s) : head_s;
     int next = first;
-    for (; next < port->count && all[next].from_s < head_s + length_s; next++) {
+    for (; next < port->count && (all[next].from_s <= head_s || all[next].from_s < head_s + length_s); next++) {
         length_s -= fmax(0, all[next].from_s - head_s);
         head_s = fmax(head_s, all[next].to_s);
     }
