@@ -29,13 +29,19 @@ FLAGS_asan := -fsanitize=address,undefined -fno-omit-frame-pointer
 .PHONY: all sim deps docs demo test test-ready test-asan test-programs asan-programs bench layers format lint install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 
-all: $(BUILD)/dmlbench $(BUILD)/dmlplan
+# each has a main file of its own; bench/main.c is dmlbench's
+PROGRAMS := dmlbench dmlplan dmlrun
+MAIN_dmlbench := bench/main
+MAIN_dmlplan  := bench/plan_main
+MAIN_dmlrun   := bench/launch_main
+
+all: $(PROGRAMS:%=$(BUILD)/%)
 
 # ---- one library per layer and variant, one program per variant --------------------------------------------------------------
 
 SOURCES_kernels     := $(wildcard kernels/*.c)
 SOURCES_collectives := $(wildcard collectives/*.c)
-SOURCES_bench       := $(filter-out bench/main.c bench/plan_main.c,$(wildcard bench/*.c))
+SOURCES_bench       := $(filter-out $(foreach p,$(PROGRAMS),$(MAIN_$(p)).c),$(wildcard bench/*.c))
 
 GIT_COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 GIT_DIRTY  := $(shell test -z "$$(git status --porcelain --untracked-files=no 2>/dev/null)" && echo 0 || echo 1)
@@ -47,16 +53,19 @@ $(BUILD)/$(1)/lib$(2).a: $(SOURCES_$(2):%.c=$(BUILD)/$(1)/%.o)
 	ar rcs $$@ $$^
 endef
 
+# $(1) variant, $(2) program
+define program_rules
+$(BUILD)/$(1)/$(2): $(BUILD)/$(1)/$(MAIN_$(2)).o $(BUILD)/$(1)/libbench.a $(BUILD)/$(1)/libcollectives.a $(BUILD)/$(1)/libkernels.a
+	$$(CC_$(1)) $$(CFLAGS) $$(FLAGS_$(1)) $$^ -o $$@ $$(LDLIBS)
+endef
+
 # $(1) variant
 define variant_rules
 $(BUILD)/$(1)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	$$(CC_$(1)) $$(CPPFLAGS) $$(CFLAGS) $$(WARN) $$(FLAGS_$(1)) -MMD -MP -c $$< -o $$@
 $(foreach layer,$(LAYERS),$(eval $(call layer_rules,$(1),$(layer))))
-$(BUILD)/$(1)/dmlbench: $(BUILD)/$(1)/bench/main.o $(BUILD)/$(1)/libbench.a $(BUILD)/$(1)/libcollectives.a $(BUILD)/$(1)/libkernels.a
-	$$(CC_$(1)) $$(CFLAGS) $$(FLAGS_$(1)) $$^ -o $$@ $$(LDLIBS)
-$(BUILD)/$(1)/dmlplan: $(BUILD)/$(1)/bench/plan_main.o $(BUILD)/$(1)/libbench.a $(BUILD)/$(1)/libcollectives.a $(BUILD)/$(1)/libkernels.a
-	$$(CC_$(1)) $$(CFLAGS) $$(FLAGS_$(1)) $$^ -o $$@ $$(LDLIBS)
+$(foreach program,$(PROGRAMS),$(eval $(call program_rules,$(1),$(program))))
 
 # tests of a layer link that layer and those below it
 $(BUILD)/$(1)/tests/kernels/%: $(BUILD)/$(1)/tests/kernels/%.o $(BUILD)/$(1)/libkernels.a
@@ -87,7 +96,7 @@ ENVIRONMENT_O := $(VARIANTS:%=$(BUILD)/%/bench/environment.o)
 $(ENVIRONMENT_O): CPPFLAGS += $(IDENTITY)
 $(ENVIRONMENT_O): $(BUILD)/identity
 
-$(BUILD)/dmlbench $(BUILD)/dmlplan: $(BUILD)/%: $(BUILD)/mpi/%
+$(PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/mpi/%
 	ln -sf mpi/$* $@
 
 sim: $(BUILD)/sim/dmlbench
@@ -157,12 +166,13 @@ lint:
 # configs/data.json trains on the project's own text: the sources go along, in the same places relative to configs/.
 SHARE := $(DESTDIR)$(PREFIX)/share/dmlbench
 install: all
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/mpi/dmlbench $(BUILD)/mpi/dmlplan
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS:%=$(BUILD)/mpi/%)
+	test ! -f $(BUILD)/sim/dmlbench || install -m 755 $(BUILD)/sim/dmlbench $(DESTDIR)$(PREFIX)/bin/dmlbench-sim
 	install -D -m 644 -t $(SHARE) README.md LICENSE
 	set -e; $(foreach folder,configs docs $(LAYERS),install -D -m 644 -t $(SHARE)/$(folder) $(wildcard $(folder)/*.*);)
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/dmlbench $(DESTDIR)$(PREFIX)/bin/dmlplan
+	rm -f $(foreach program,$(PROGRAMS) dmlbench-sim,$(DESTDIR)$(PREFIX)/bin/$(program))
 	rm -rf $(SHARE)
 
 clean:
@@ -171,7 +181,7 @@ clean:
 help:
 	@sed -n 's/^#: //p' Makefile
 
-#: make             build/dmlbench and build/dmlplan
+#: make             build/dmlbench, build/dmlplan and build/dmlrun
 #: make demo        install what is missing, build, run the main job on 8 ranks, draw its result
 #: make test        install what is missing, build, then every test; the last line says how many passed
 #: make sim         build/dmlbench-sim: the same program on simulated hosts

@@ -85,8 +85,13 @@ struct config {
     void *storage;      /* owns every string above */
 };
 
-/* Local. Reads the file (as given, else in configs/ of the working directory, else in the installed or source configs/) whole;
- * *text is malloced, *folder is the file's folder. No file, a folder, an unreadable file: STATUS_USAGE and a sentence. */
+/* Local. Where a config file is: as given, else in configs/ of the working directory, else in the installed or source configs/.
+ * Nowhere: STATUS_USAGE and a sentence. */
+enum { CONFIG_FOUND_BYTES = 8192 };
+status config_find_file(const char *path, char found[CONFIG_FOUND_BYTES]);
+
+/* Local. Reads the found file whole; *text is malloced, *folder is the file's folder. No file, a folder, an unreadable file:
+ * STATUS_USAGE and a sentence. */
 status config_read_file(const char *path, char **text, char **folder);
 
 /* One JSON text of an experiment. */
@@ -115,6 +120,9 @@ status config_load(struct config *c, const char *config, const char *const *with
 /* Local. Rules between keys for this number of ranks (config_rules.c, one small function per rule, each with its sentence);
  * resolves "auto" degrees. A misfit of ranks and degrees lists the layouts that fit. */
 status config_settle(struct config *c, int ranks);
+
+/* Local. Only the rules about the network. */
+status config_settle_network(struct config *c, int ranks);
 
 /* Pure. Whether the config says who shares a node; else the hosts that were seen count. */
 bool config_states_nodes(const struct config *c);

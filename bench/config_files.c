@@ -31,15 +31,21 @@ static bool candidate(const char *path, size_t i, char *found, size_t room)
     return true;
 }
 
-status config_read_file(const char *path, char **text, char **folder)
+status config_find_file(const char *path, char found[CONFIG_FOUND_BYTES])
 {
-    char found[8192];
     struct stat about;
     size_t i = 0;
-    while (candidate(path, i, found, sizeof found) && stat(found, &about) != 0 && errno == ENOENT)
+    while (candidate(path, i, found, CONFIG_FOUND_BYTES) && stat(found, &about) != 0 && errno == ENOENT)
         i++;
-    if (!candidate(path, i, found, sizeof found))
-        return status_fail(STATUS_USAGE, "%s: no such file, neither here nor in configs/", path);
+    if (candidate(path, i, found, CONFIG_FOUND_BYTES))
+        return STATUS_OK;
+    return status_fail(STATUS_USAGE, "%s: no such file, neither here nor in configs/", path);
+}
+
+status config_read_file(const char *path, char **text, char **folder)
+{
+    char found[CONFIG_FOUND_BYTES];
+    TRY(config_find_file(path, found));
     TRY(tree_read_file(found, CONFIG_FILE_MAX_B, text));
     char *slash = strrchr(found, '/');
     *folder = slash ? strndup(found, (size_t)(slash - found) + (slash == found)) : strdup(".");

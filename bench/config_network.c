@@ -141,3 +141,10 @@ config_rule *const network_rules[] = {
     matrices_are_square,       links_carry_something,         ranks_have_a_place, stragglers_are_ranks,
     stragglers_are_named_once, simulated_links_are_simulated, fabric_can_sum,     NULL
 };
+
+status config_settle_network(struct config *c, int ranks)
+{
+    for (config_rule *const *rule = network_rules; *rule; rule++)
+        TRY((*rule)(c, ranks));
+    return STATUS_OK;
+}

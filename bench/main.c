@@ -305,6 +305,9 @@ static void complain_together(int argc, char **argv)
 /* Local. Rank 0 has last words; the other ranks just end when told to. */
 static status start(struct session *s, int argc, char **argv)
 {
+    if (s->job.ranks > job_room())
+        return status_fail(STATUS_USAGE, "-np %d is more than the platform's hosts take: they have %d cores", s->job.ranks,
+                           job_room());
     TRY(report_start(&s->report, argc, argv));
     if (s->job.rank == 0 && !job_is_simulated())
         return interrupt_watch((struct last_words){ speak_last_words, take_back_last_words, s });

@@ -1,7 +1,11 @@
 /* Starting and ending the job, and its control traffic, by MPI's own collectives: these bytes are not what is measured. */
 #include "collectives/job.h"
 
+#include <limits.h>
 #include <math.h>
+#ifdef SMPI_H
+#include <simgrid/host.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +51,19 @@ bool job_is_simulated(void)
 #else
     return false;
 #endif
+}
+
+int job_room(void)
+{
+    int cores = INT_MAX;
+#ifdef SMPI_H
+    cores = 0;
+    sg_host_t *hosts = sg_host_list();
+    for (size_t i = 0; i < sg_host_count(); i++)
+        cores += sg_host_core_count(hosts[i]);
+    free(hosts);
+#endif
+    return cores;
 }
 
 void job_barrier(const struct job *j)

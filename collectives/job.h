@@ -28,6 +28,9 @@ void job_close(struct job *j);
 /* True in the build for simulated hosts, where time is virtual. Local. */
 bool job_is_simulated(void);
 
+/* Local. How many ranks the simulated hosts' cores take, one each; INT_MAX on real hosts, where the launcher decides. */
+int job_room(void);
+
 /* Returns on every rank when all ranks have called. */
 void job_barrier(const struct job *j);
 

@@ -1,0 +1,191 @@
+/* posix_spawn and sigtimedwait.
+ *
+ * The child gets a process group of its own: Ctrl-C would otherwise reach it twice, from the terminal and from here, and mpirun
+ * takes a second one for impatience. Signals stay blocked here and are fetched one by one, so nothing happens between any two
+ * lines.
+ */
+#include "bench/command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+void command_add(struct command *c, const char *format, ...)
+{
+    va_list values;
+    char *word, **words = realloc(c->words, ((size_t)c->count + 2) * sizeof *words);
+    va_start(values, format);
+    if (!words || vasprintf(&word, format, values) < 0)
+        word = NULL;
+    va_end(values);
+    if (words)
+        c->words = words;
+    if (!word || !words) {
+        c->out_of_memory = true;
+        return;
+    }
+    c->words[c->count++] = word;
+    c->words[c->count] = NULL;
+}
+
+void command_free(struct command *c)
+{
+    for (int i = 0; i < c->count; i++)
+        free(c->words[i]);
+    free(c->words);
+    *c = (struct command){ 0 };
+}
+
+static void print_word(const char *word, FILE *out)
+{
+    static const char *const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=:,./@%";
+    if (*word && !word[strspn(word, plain)]) {
+        fputs(word, out);
+        return;
+    }
+    putc('\'', out);
+    for (; *word; word++)
+        if (*word == '\'')
+            fputs("'\\''", out);
+        else
+            putc(*word, out);
+    putc('\'', out);
+}
+
+void command_print(const struct command *c, FILE *out)
+{
+    for (int i = 0; i < c->count; i++) {
+        if (i)
+            putc(' ', out);
+        print_word(c->words[i], out);
+    }
+    putc('\n', out);
+}
+
+/* ---- finding it ---------------------------------------------------------------------------------------------------------- */
+
+/* Takes `path` if it is a program, else frees it. */
+static bool is_program(char *path, char **found)
+{
+    struct stat about;
+    if (path && stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, X_OK) == 0) {
+        *found = path;
+        return true;
+    }
+    free(path);
+    return false;
+}
+
+static char *joined(int folder_bytes, const char *folder, const char *name)
+{
+    char *path;
+    return asprintf(&path, "%.*s/%s", folder_bytes, folder, name) < 0 ? NULL : path;
+}
+
+static bool on_path(const char *name, char **found)
+{
+    for (const char *folder = getenv("PATH"); folder; folder = strchr(folder, ':')) {
+        folder += *folder == ':';
+        const int bytes = (int)strcspn(folder, ":");
+        if (bytes && is_program(joined(bytes, folder, name), found))
+            return true;
+    }
+    return false;
+}
+
+status command_find(const char *name, const char *const *places, const char *remedy, char **found)
+{
+    char own[4096];
+    const ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+    own[n > 0 ? n : 0] = 0;
+    const char *slash = strrchr(own, '/');
+    const int folder_bytes = slash ? (int)(slash - own) : 0;
+    for (; *places; places++)
+        if (is_program(joined(folder_bytes, own, *places), found))
+            return STATUS_OK;
+    if (on_path(name, found))
+        return STATUS_OK;
+    return status_fail(STATUS_USAGE, "%s is neither in %.*s nor on the PATH (%s)", name, folder_bytes, own, remedy);
+}
+
+/* ---- running it ---------------------------------------------------------------------------------------------------------- */
+
+static sigset_t handed_on(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
+    return set;
+}
+
+/* `output` -1: inherited. mask: the signals that the child starts with blocked. */
+static int spawn(pid_t *child, char **words, int output, const sigset_t *mask)
+{
+    posix_spawnattr_t how;
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_init(&how);
+    posix_spawn_file_actions_init(&files);
+    posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigmask(&how, mask);
+    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (output >= 0) {
+        posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
+        posix_spawn_file_actions_adddup2(&files, output, STDERR_FILENO);
+    }
+    const int error = posix_spawnp(child, words[0], &files, &how, words, environ);
+    posix_spawn_file_actions_destroy(&files);
+    posix_spawnattr_destroy(&how);
+    return error;
+}
+
+/* `timeout` and others signal the group and the process: what comes twice within a second is one wish. */
+static void hand_on(int signal, pid_t group, time_t last[NSIG])
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec > last[signal])
+        kill(-group, signal);
+    last[signal] = now.tv_sec + 1;
+}
+
+static int wait_for(pid_t child, const sigset_t *signals)
+{
+    time_t last[NSIG] = { 0 };
+    int how, signal;
+    while (waitpid(child, &how, WNOHANG) == 0) {
+        if (sigwait(signals, &signal) == 0 && signal != SIGCHLD)
+            hand_on(signal, child, last);
+    }
+    return WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
+}
+
+status command_run(const struct command *c, const char *package, int output, int *code)
+{
+    const sigset_t signals = handed_on();
+    sigset_t before;
+    pid_t child;
+    if (c->out_of_memory || c->count == 0)
+        return status_fail(STATUS_FAILED, "no memory for a command");
+    fflush(NULL);
+    sigprocmask(SIG_BLOCK, &signals, &before);
+    const int error = spawn(&child, c->words, output, &before);
+    if (error == 0)
+        *code = wait_for(child, &signals);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (error == ENOENT)
+        return status_fail(STATUS_USAGE, "%s is not on the PATH (Debian: apt-get install %s)", c->words[0], package);
+    if (error)
+        return status_fail(STATUS_FAILED, "%s could not be started (%s)", c->words[0], strerror(error));
+    return STATUS_OK;
+}
