@@ -114,9 +114,10 @@ demo: deps
 
 TESTS       := $(patsubst %.c,%,$(wildcard tests/kernels/test_*.c tests/collectives/test_*.c tests/bench/test_*.c))
 TESTS_mpi   := $(patsubst %.c,%,$(shell grep -ls '^/\* ranks:' $(TESTS:=.c) /dev/null))
+TESTS_sim   := tests/collectives/show_deadlock tests/collectives/show_times
 TESTS_tools := $(patsubst %.c,%,$(wildcard tests/*/show_*.c))
 
-test-programs: all sim $(TESTS:%=$(BUILD)/mpi/%) $(TESTS_tools:%=$(BUILD)/mpi/%) $(TESTS_mpi:%=$(BUILD)/sim/%) $(BUILD)/sim/tests/collectives/show_deadlock
+test-programs: all sim $(TESTS:%=$(BUILD)/mpi/%) $(TESTS_tools:%=$(BUILD)/mpi/%) $(TESTS_mpi:%=$(BUILD)/sim/%) $(TESTS_sim:%=$(BUILD)/sim/%)
 asan-programs: $(BUILD)/asan/dmlbench $(TESTS:%=$(BUILD)/asan/%)
 
 test: test-ready
