@@ -318,6 +318,7 @@ static void fill(struct report *r, const struct run *run, const double *sent, st
         fill_layout(&r->result, run, job_allocate(run->job, stages * (size_t)run->trainer.plan.count * sizeof(struct stage_row)));
     fill_metrics(&r->result, run, work);
     s = s == STATUS_OK ? fill_bubble(&r->result, run, work) : s;
+    s = s == STATUS_OK ? fill_bounds(&r->result, run) : s;
     if (s != STATUS_OK)
         warn(r, "the result is not whole: %s", status_message());
     fill_dense(&r->result, run);

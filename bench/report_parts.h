@@ -35,6 +35,8 @@ status fill_bubble(struct result *out, const struct run *run, double *work);
 /* report_parts.c. work: room for four doubles a step. */
 void fill_metrics(struct result *out, const struct run *run, double *work);
 double mean_over_ranks(const struct result *out, enum phase p, size_t step);
+/* report_bounds.c. When metrics are there. */
+status fill_bounds(struct result *out, const struct run *run);
 /* report_codes.c. After the bytes. work: room for four doubles a step. */
 void fill_compression(struct report *r, const struct run *run, const double *sent, double *work);
 void no_compression(struct result *out, const char *why);

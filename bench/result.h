@@ -100,6 +100,10 @@ struct result {
         double peak_rss_B;
     } metrics;
     struct {
+        struct maybe compute_s, tensor_s, pipeline_s, exchange_s, step_s, serial_step_s, step_ratio;
+        const char *compute_source, *network_source; /* NULL: nobody said */
+    } bounds;
+    struct {
         double loss_first, loss_last;
         const char *parameter_hash; /* NULL: the run did not get to its end */
         bool replicas_identical;

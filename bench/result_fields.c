@@ -11,6 +11,8 @@ static const char not_told[] = "the system does not tell", not_finite[] = "not a
                   not_run[] = "the run ended before this was measured", no_pipeline[] = "there is no pipeline",
                   no_split[] = "there is no pipeline, or its hosts' clocks do not tell well enough when a message was sent";
 
+static const char no_rate[] = "no key and no calibration says how fast a rank computes",
+                  no_links[] = "no key and no calibration says what the links are like";
 static const char not_one[] = "it may run on several";
 static const char *const binders[] = { "nobody", "launcher", "dmlbench", NULL };
 static const char *const statuses[] = { "ok", "failed", "check", NULL }, *const builds[] = { "mpi", "smpi", NULL };
@@ -230,6 +232,24 @@ const struct field result_fields[] = {
     { "metrics.bubble_ratio_measured", FIELD_MAYBE, AT(metrics.bubble_ratio_measured), .help = "Idle time over the rest of it." },
     { "metrics.peak_rss_B", FIELD_REAL, AT(metrics.peak_rss_B), not_told, .unit = "bytes",
       .help = "Peak resident memory of the largest rank." },
+
+    { "bounds.compute_s", FIELD_MAYBE, AT(bounds.compute_s), .unit = "seconds",
+      .help = "Least time of a step's matrix products: flop of the busiest rank over a rank's rate, recomputation included." },
+    { "bounds.tensor_s", FIELD_MAYBE, AT(bounds.tensor_s), .unit = "seconds",
+      .help = "Of its collectives inside layers, by closed form." },
+    { "bounds.pipeline_s", FIELD_MAYBE, AT(bounds.pipeline_s), .unit = "seconds",
+      .help = "The schedule played with these and messages of latency + size / bandwidth; of one stage, their sum." },
+    { "bounds.exchange_s", FIELD_MAYBE, AT(bounds.exchange_s), .unit = "seconds",
+      .help = "Of the gradients' exchange (with ZeRO, the parameters' too), by the algorithm's closed form." },
+    { "bounds.step_s", FIELD_MAYBE, AT(bounds.step_s), .unit = "seconds",
+      .help = "The largest of them that is known: a step cannot take less." },
+    { "bounds.serial_step_s", FIELD_MAYBE, AT(bounds.serial_step_s), .unit = "seconds",
+      .help = "pipeline_s + exchange_s: where nothing of the exchange is hidden by computation." },
+    { "bounds.step_ratio", FIELD_MAYBE, AT(bounds.step_ratio), .help = "Median of metrics.step_s over bounds.step_s." },
+    { "bounds.compute_source", FIELD_TEXT, AT(bounds.compute_source), no_rate,
+      .help = "Where the rate of computing is from: a key, or the calibration." },
+    { "bounds.network_source", FIELD_TEXT, AT(bounds.network_source), no_links,
+      .help = "Where latencies and bandwidths are from: network keys, or the calibration." },
 
     { "comm", FIELD_OBJECTS, AT(comm), .help = "What was exchanged, by purpose.", .fields = comm_fields,
       .stride = sizeof(struct comm_row) },

@@ -167,6 +167,19 @@ static void print_mfu(const struct result *r, FILE *out)
     print_share("MFU", &r->metrics.mfu_frac, of, out);
 }
 
+static void print_bounds(const struct result *r, FILE *out)
+{
+    const struct maybe *compute = &r->bounds.compute_s, *exchange = &r->bounds.exchange_s;
+    char text[TEXT_BYTES];
+    if (!isfinite(r->bounds.step_s.value))
+        return;
+    line(out, "bound", "%s a step; it took %.3g times that", scaled(r->bounds.step_s.value, "s", text), r->bounds.step_ratio.value);
+    if (isfinite(compute->value))
+        line(out, "  compute", "%s by %s", scaled(compute->value, "s", text), r->bounds.compute_source);
+    if (isfinite(exchange->value) && exchange->value > 0)
+        line(out, "  exchange", "%s by %s", scaled(exchange->value, "s", text), r->bounds.network_source);
+}
+
 static double mean_of_ranks(const struct result *r, size_t offset)
 {
     double sum = 0;
@@ -259,6 +272,7 @@ void result_print_summary(const struct result *r, const char *path, FILE *out)
     print_statistic("step", &r->metrics.step_s, scaled, "s", out);
     print_phases(r, out);
     print_mfu(r, out);
+    print_bounds(r, out);
     print_share("overlap", &r->metrics.overlap_frac, "of the exchange hidden by computation", out);
     print_bubble(r, out);
     print_bytes(r, out);

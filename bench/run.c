@@ -39,6 +39,7 @@ static status set_up(struct run *r)
     r->sgemm_flop_per_s = r->gradient_error = r->exchange_alone_s = r->dense_alone_s = NAN;
     r->clock_offset_s = r->clock_uncertainty_s = NAN;
     TRY(status_agree(allocate_samples(&r->samples, c->measure.warmup_steps + c->measure.steps), r->job->world));
+    TRY(status_agree(r->job->rank ? STATUS_OK : rates_of(&r->rates, c, r->job->ranks, job_is_simulated()), r->job->world));
     r->samples.warmup_steps = c->measure.warmup_steps;
     TRY(trainer_open(&r->trainer, c, r->job->world));
     read_clock(r, &r->clock);

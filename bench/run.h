@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "bench/environment.h"
+#include "bench/rates.h"
 #include "bench/train.h"
 #include "collectives/job.h"
 
@@ -19,8 +20,9 @@ struct samples {
 struct run {
     const struct config *config;
     const struct job *job;
-    bool quiet;   /* no progress line */
-    bool audited; /* Open MPI's monitoring counts every byte: nothing but the steps may send */
+    bool quiet;         /* no progress line */
+    bool audited;       /* Open MPI's monitoring counts every byte: nothing but the steps may send */
+    struct rates rates; /* rank 0 */
     struct trainer trainer;
     struct samples samples;
     double sgemm_flop_per_s; /* of all ranks together, as they multiply at once; NaN: not measured */
