@@ -44,6 +44,7 @@ static const struct {
     { "MALLOC_", false, true },
     { "SMPI_", false, true },
     { "UCX_TLS", true, true },
+    { "DMLBENCH_INTERFACE", true, true },
     { "SLURM_JOB_ID", true, true },
     { "SLURM_JOB_NUM_NODES", true, true },
     { "SLURM_NTASKS", true, true },

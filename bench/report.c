@@ -79,6 +79,7 @@ static void fill_sent(const struct report *r, const struct run *run, double *sen
     sent[SENT_RSS] = job_is_simulated()   ? NAN /* one process holds all simulated ranks */
                      : run->samples.steps ? run->after.peak_rss_B
                                           : usage_now().peak_rss_B;
+    sent[SENT_FRAMES] = run->frames_B;
     memcpy(sent + SENT_CODES, (const double[]){ run->codes.floats, run->codes.bits, run->codes.B }, 3 * sizeof *sent);
     for (int p = 0; p < PURPOSE_COUNT; p++) {
         const struct ledger_row *row = &run->ledger.rows[p];
@@ -334,7 +335,7 @@ void report_gather(struct report *r, const struct run *run, status outcome)
         return;
     fill(r, run, sent, outcome, outcome == STATUS_OK ? "" : status_message());
     fill_comm(r, run, sent, job_allocate(run->job, PURPOSE_COUNT * sizeof(struct comm_row)));
-    fill_places(r, run);
+    fill_places(r, run, sent);
     double *work = job_allocate(run->job, 4 * (size_t)run->samples.steps * sizeof *work);
     fill_compression(r, run, sent, work);
     free(work);
@@ -359,7 +360,7 @@ status report_interrupted(const struct report *whole, const struct run *running,
     fill(&r, &run, sent, STATUS_FAILED, why);
     r.result.run.failed_step = (double)steps; /* it did not end */
     r.result.comm_total.wire_B_predicted = r.result.comm_total.wire_B_measured = r.result.comm_total.step_between_nodes_B =
-        maybe(NAN, no_totals);
+        r.result.comm_total.frames_B_predicted = r.result.comm_total.frames_ratio = maybe(NAN, no_totals);
     r.result.comm_total.wire_B_counted = r.result.comm_total.dense_equivalent_B = NAN;
     no_compression(&r.result, no_totals);
     r.result.warnings = r.warnings;
@@ -379,6 +380,7 @@ void report_audit(struct report *r, double measured_B, size_t notice_B, const ch
         out->comm[i].wire_B_measured = maybe(NAN, "the monitoring counts all messages of the job together: see comm_total");
     }
     out->comm_total.wire_B_measured = maybe(measured_B, why);
+    out->comm_total.measured_by = isfinite(measured_B) ? "monitoring" : NULL;
     if (isfinite(measured_B) && measured_B != out->comm_total.wire_B_counted) {
         out->comm_total.match = false;
         warn(r, "counted %.0f bytes, but MPI's monitoring %.0f", out->comm_total.wire_B_counted, measured_B);

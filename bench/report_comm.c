@@ -68,8 +68,9 @@ static void describe(const struct run *run, enum purpose p, struct comm_row *row
 void fill_comm(struct report *r, const struct run *run, const double *sent, struct comm_row *rows)
 {
     struct result *out = &r->result;
-    const char *unaudited =
-        run->audited ? "filled when MPI has ended" : "not counted from outside in a timed run; dmlbench --audit does";
+    const char *unaudited = run->audited              ? "filled when MPI has ended"
+                            : isfinite(run->frames_B) ? "interfaces count all frames together: see comm_total"
+                                                      : "not counted from outside in a timed run; dmlbench --audit does";
     double predicted = 0;
     for (int i = 0; i < PURPOSE_COUNT; i++) {
         const enum purpose p = (enum purpose)i;

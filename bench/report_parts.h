@@ -10,6 +10,7 @@ enum {
     SENT_PARAMETERS = SENT_COORDINATES + AXIS_COUNT,
     SENT_USAGE,
     SENT_RSS = SENT_USAGE + 4,
+    SENT_FRAMES,
     SENT_CODES,
     SENT_PLACE = SENT_CODES + 3, /* rank of MPI, core, NUMA node, package, enum binder */
     SENT_LEDGER = SENT_PLACE + 5,
@@ -26,8 +27,9 @@ void warn(struct report *r, const char *format, ...) __attribute__((format(print
 /* report_comm.c. rows[PURPOSE_COUNT] become the result's. */
 void fill_comm(struct report *r, const struct run *run, const double *sent, struct comm_row *rows);
 double replicas_of_a_part(const struct run *run);
-/* report_places.c. Where bytes go, and whether tensor parallel ranks are together; after fill_comm. */
-void fill_places(struct report *r, const struct run *run);
+/* report_places.c. Where bytes go, what the hosts' interfaces saw of it, and whether tensor parallel ranks are together; after
+ * fill_comm. */
+void fill_places(struct report *r, const struct run *run, const double *sent);
 /* report_layout.c. rows[stages x chunks] become the result's. */
 status fill_layout(struct result *out, const struct run *run, struct stage_row *rows);
 /* report_bubble.c. When samples and ranks are there. work: room for a double a rank. */

@@ -1,10 +1,14 @@
-/* Which bytes leave a node, and which tensor parallel ranks are not together: by the nodes that the config states, else by the
- * hosts that the ranks run on. */
+/* Which bytes leave a node, as predicted and as interfaces counted them, and which tensor parallel ranks are not together: by the
+ * nodes that the config states, else by the hosts that the ranks run on. */
 #include <math.h>
 #include <string.h>
 
+#include "bench/interface.h"
 #include "bench/report_parts.h"
 #include "bench/traffic.h"
+
+/* Gates and small messages weigh on short runs. */
+#define FRAMES_TOLERANCE 0.1
 
 enum { RANKS_MAX = 512 }; /* the square of it are numbers of bytes, for each purpose */
 
@@ -57,8 +61,40 @@ static void warn_of_tensor_groups(struct report *r, const struct run *run)
     }
 }
 
-void fill_places(struct report *r, const struct run *run)
+/* Of the first rank of each host: NaN if one of them does not know. */
+static double measured_frames_B(const struct report *r, const double *sent)
+{
+    double B = 0;
+    for (size_t rank = 0; rank < r->ranks; rank++) {
+        bool first = true;
+        for (size_t before = 0; before < rank && first; before++)
+            first = strcmp(r->hosts[before], r->hosts[rank]) != 0;
+        B += first ? sent[rank * SENT_COUNT + SENT_FRAMES] : 0;
+    }
+    return B;
+}
+
+/* Other programs' frames are counted, too, and gates between ranks. */
+static void fill_frames(struct report *r, const struct run *run, double measured_B)
+{
+    struct result *out = &r->result;
+    const double between_B = out->comm_total.step_between_nodes_B.value * (double)run->samples.steps;
+    const bool counted = isfinite(measured_B) && !run->audited;
+    const char *why = counted ? "nothing was to go between hosts, or how much is not known before" : "no interface was counted";
+    const double expected_B = counted && between_B > 0 ? interface_frames_B(between_B) : NAN, ratio = measured_B / expected_B;
+    out->comm_total.frames_B_predicted = maybe(expected_B, why);
+    out->comm_total.frames_ratio = maybe(ratio, why);
+    if (!counted)
+        return;
+    out->comm_total.wire_B_measured = maybe(measured_B, why);
+    out->comm_total.measured_by = "interface counters";
+    if (fabs(ratio - 1) > FRAMES_TOLERANCE)
+        warn(r, "the hosts' interfaces sent %.3g times the frames that were predicted", ratio);
+}
+
+void fill_places(struct report *r, const struct run *run, const double *sent)
 {
     r->result.comm_total.step_between_nodes_B = between_nodes_B(r, run);
+    fill_frames(r, run, measured_frames_B(r, sent));
     warn_of_tensor_groups(r, run);
 }

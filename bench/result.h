@@ -83,6 +83,8 @@ struct result {
     size_t n_comm;
     struct {
         struct maybe wire_B_predicted, wire_B_measured, step_between_nodes_B;
+        const char *measured_by; /* NULL: nothing was measured from outside */
+        struct maybe frames_B_predicted, frames_ratio;
         double wire_B_counted, dense_equivalent_B;
         bool match;
     } comm_total;

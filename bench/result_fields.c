@@ -14,6 +14,7 @@ static const char not_told[] = "the system does not tell", not_finite[] = "not a
 static const char no_rate[] = "no key and no calibration says how fast a rank computes",
                   no_links[] = "no key and no calibration says what the links are like";
 static const char not_one[] = "it may run on several";
+static const char *const meters[] = { "monitoring", "interface counters", NULL };
 static const char *const binders[] = { "nobody", "launcher", "dmlbench", NULL };
 static const char *const statuses[] = { "ok", "failed", "check", NULL }, *const builds[] = { "mpi", "smpi", NULL };
 
@@ -256,7 +257,15 @@ const struct field result_fields[] = {
     { "comm_total.wire_B_predicted", FIELD_MAYBE, AT(comm_total.wire_B_predicted), .unit = "bytes", .help = "Sum of comm." },
     { "comm_total.wire_B_counted", FIELD_COUNT, AT(comm_total.wire_B_counted), uncounted, .unit = "bytes", .help = "Sum of comm." },
     { "comm_total.wire_B_measured", FIELD_MAYBE, AT(comm_total.wire_B_measured), .unit = "bytes",
-      .help = "From outside the program." },
+      .help = "From outside the program: payload, by monitoring; or frames with all headers, by interface counters." },
+    { "comm_total.measured_by", FIELD_TEXT, AT(comm_total.measured_by), "nothing was measured from outside", .choices = meters,
+      .help = "monitoring (Open MPI's, with --audit: all messages), or interface counters (DMLBENCH_INTERFACE: what left the "
+              "hosts)." },
+    { "comm_total.frames_B_predicted", FIELD_MAYBE, AT(comm_total.frames_B_predicted), .unit = "bytes",
+      .help = "What interface counters should see: step_between_nodes_B of all steps, (1 + 66/1448 + 33/1448) times for TCP/IP and "
+              "Ethernet headers and acknowledgements." },
+    { "comm_total.frames_ratio", FIELD_MAYBE, AT(comm_total.frames_ratio),
+      .help = "wire_B_measured, if by interface counters, over frames_B_predicted." },
     { "comm_total.dense_equivalent_B", FIELD_COUNT, AT(comm_total.dense_equivalent_B), uncounted, .unit = "bytes",
       .help = "What ring allreduces of the same steps' gradients would have sent, over the replicas of every part." },
     { "comm_total.step_between_nodes_B", FIELD_MAYBE, AT(comm_total.step_between_nodes_B), .unit = "bytes",

@@ -222,7 +222,11 @@ static void print_bytes(const struct result *r, FILE *out)
     else
         line(out, "bytes sent", "- (not counted: the MPI library's own allreduce)");
     print_one_count("  predicted", &r->comm_total.wire_B_predicted, out);
-    print_one_count("  measured", &r->comm_total.wire_B_measured, out);
+    if (isfinite(r->comm_total.frames_ratio.value))
+        line(out, "  measured", "%s by the hosts' interfaces: %.3f times what goes between hosts, headers included",
+             scaled(r->comm_total.wire_B_measured.value, "B", text), r->comm_total.frames_ratio.value);
+    else
+        print_one_count("  measured", &r->comm_total.wire_B_measured, out);
     if (r->comm_total.step_between_nodes_B.value > 0)
         line(out, "  per step", "%s between nodes, predicted", scaled(r->comm_total.step_between_nodes_B.value, "B", text));
     if (exchanged > 0 && r->compression.name)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/interface.h"
 #include "bench/progress_line.h"
 #include "bench/statistics.h"
 #include "bench/verify.h"
@@ -37,7 +38,7 @@ static status set_up(struct run *r)
 {
     const struct config *c = r->config;
     r->sgemm_flop_per_s = r->gradient_error = r->exchange_alone_s = r->dense_alone_s = NAN;
-    r->clock_offset_s = r->clock_uncertainty_s = NAN;
+    r->clock_offset_s = r->clock_uncertainty_s = r->frames_B = NAN;
     TRY(status_agree(allocate_samples(&r->samples, c->measure.warmup_steps + c->measure.steps), r->job->world));
     TRY(status_agree(r->job->rank ? STATUS_OK : rates_of(&r->rates, c, r->job->ranks, job_is_simulated()), r->job->world));
     r->samples.warmup_steps = c->measure.warmup_steps;
@@ -118,6 +119,13 @@ static void count_awaited(struct run *r)
     r->message_s = job_sum(r->job, s) / fmax(r->awaited, 1);
 }
 
+/* Whatever is under way between hosts when the first rank is there is sent before the last. */
+static double frames_B(const struct run *r)
+{
+    job_barrier(r->job);
+    return job_is_simulated() ? NAN : interface_sent_B();
+}
+
 /* The set-up lies between the two readings that tell how the clocks drift. */
 static void set_clock(struct run *r)
 {
@@ -177,7 +185,7 @@ static status run_steps(struct run *r)
     progress_line_start(&line, steps, !r->quiet && r->job->rank == 0);
     status s = STATUS_OK;
     set_clock(r);
-    job_barrier(r->job);
+    const double sent_B = frames_B(r);
     r->before = r->after = usage_now();
     r->sent_before = trainer_ledger(&r->trainer);
     r->stepping = true;
@@ -192,6 +200,7 @@ static status run_steps(struct run *r)
     }
     r->after = usage_now();
     progress_line_end(&line);
+    r->frames_B = frames_B(r) - sent_B;
     count_bytes(r, &warm);
     count_awaited(r);
     check_clock(r);

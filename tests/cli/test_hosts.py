@@ -194,6 +194,21 @@ class Hosts(OnHosts):
                 return
         self.fail(f"bubble {bubble} of {3 / 11}, {platform['clock_uncertainty_s']} s")
 
+    def test_interfaces_count_what_was_predicted(self):
+        """1448 bytes of payload are 66 more on a cable, and half as much again for acknowledgements. With two ranks on each of two
+        hosts, half of what a ring of four sends crosses."""
+        for shape, hidden, crossing in (("-n 4", 64, 1), ("-n 4", 256, 1), ("-n 2 --ranks-per-host 2", 256, 0.5)):
+            with self.subTest(shape=shape, hidden=hidden):
+                self.hosts_ok("run", f"{shape} --rate 200mbit --config '{ROOT}/configs/mlp.json' --set model.hidden={hidden} --set "
+                                     f"exchange.segment_B=1048576 --set measure.steps=30 --set measure.verify=false --out '{hidden} {crossing}.json'")
+                path = self.folder / f"{hidden} {crossing}.json"
+                total = json.loads(path.read_text())["comm_total"]
+                frames_B = crossing * total["wire_B_counted"] * (1 + 99 / 1448)
+                self.assertEqual((total["measured_by"], total["match"]), ("interface counters", True))
+                self.assertAlmostEqual(total["wire_B_measured"] / frames_B, 1, delta=0.06)
+                self.assertAlmostEqual(total["frames_ratio"], total["wire_B_measured"] / frames_B, delta=0.01)
+                self.assertEqual(self.dmlbench(f"--validate '{path.name}'").returncode, 0)
+
 
 if __name__ == "__main__":
     unittest.main()
