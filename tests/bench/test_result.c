@@ -103,6 +103,7 @@ static void fill_numbers(void)
     result.comm_total.wire_B_predicted = (struct maybe){ 26.5e6, NULL };
     result.comm_total.wire_B_measured = (struct maybe){ NAN, "not counted from outside in a timed run" };
     result.comm_total.frames_ratio = (struct maybe){ NAN, "no interface was counted" };
+    result.bounds.step_s = (struct maybe){ NAN, "no network is stated" };
     result.comm_total.wire_B_counted = result.comm_total.dense_equivalent_B = 26.5e6;
     result.comm_total.match = true;
     result.correctness.loss_first = 5.5;
