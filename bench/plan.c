@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "bench/batch.h"
+#include "bench/forecast.h"
 
 /* A number of the plan, or of the run, that dmlplan can play. */
 static status check_count(const struct config *c, const char *what, int64_t count, int64_t most)
@@ -70,12 +71,60 @@ static status make_pipeline(const struct config *c, struct pipeline *p)
     return STATUS_OK;
 }
 
-static struct stage_times times_of(const struct config *c, double factor)
+static struct stage_times times_of(const struct config *c)
 {
     const bool split = c->plan.weight_grad_s > 0;
     const double input_s = split ? c->plan.backward_s : c->plan.backward_s / 2;
     const double weight_s = split ? c->plan.weight_grad_s : c->plan.backward_s / 2;
-    return (struct stage_times){ factor * c->plan.forward_s, factor * c->plan.recompute_s, factor * input_s, factor * weight_s };
+    return (struct stage_times){ c->plan.forward_s, c->plan.recompute_s, input_s, weight_s };
+}
+
+static bool any_given(const struct config *c, const char *const *keys)
+{
+    bool given = false;
+    for (; *keys; keys++)
+        given |= config_was_given(c, *keys);
+    return given;
+}
+
+/* The run that the config describes, with the plan's stages and one replica if nobody has said how many. */
+static status forecast(struct plan *plan, const struct config *c)
+{
+    static const char *const message_keys[] = { "plan.latency_s", "plan.message_B", "plan.bandwidth_B_per_s", NULL };
+    struct config run = *c;
+    double message_s;
+    run.parallel.pipeline = plan->input.pipeline.stages;
+    run.parallel.data = c->parallel.data ? c->parallel.data : 1;
+    run.parallel.tensor = c->parallel.tensor ? c->parallel.tensor : 1;
+    if (config_was_given(c, "plan.schedule.name"))
+        run.parallel.schedule = c->plan.schedule;
+    const int64_t ranks = run.parallel.data * run.parallel.pipeline * run.parallel.tensor;
+    TRY(check_count(c, "ranks", ranks, PLAN_TASKS_MAX));
+    TRY(config_settle(&run, (int)ranks));
+    TRY(rates_of(&plan->rates, &run, (int)ranks, false));
+    if (any_given(c, message_keys)) /* and so with tensor ranks */
+        plan->rates.linked = false;
+    TRY(forecast_stages(&run, (int)ranks, &plan->rates, plan->times, &message_s));
+    if (plan->rates.linked)
+        plan->input.latency_s = message_s;
+    return STATUS_OK;
+}
+
+static status fill_times(struct plan *plan, const struct config *c)
+{
+    static const char *const time_keys[] = { "plan.forward_s", "plan.backward_s", "plan.weight_grad_s", "plan.recompute_s", NULL };
+    const int last = plan->input.pipeline.stages - 1;
+    const double factor = c->plan.last_stage_factor;
+    if (any_given(c, time_keys) || !(c->calibration[0] || c->charge.rate_flop_per_s > 0)) {
+        for (int s = 0; s <= last; s++)
+            plan->times[s] = times_of(c);
+    } else {
+        TRY(forecast(plan, c));
+    }
+    struct stage_times *t = &plan->times[last];
+    *t =
+        (struct stage_times){ factor * t->forward_s, factor * t->recompute_s, factor * t->input_grad_s, factor * t->weight_grad_s };
+    return STATUS_OK;
 }
 
 status plan_make(struct plan *plan, const struct config *c)
@@ -93,10 +142,10 @@ status plan_make(struct plan *plan, const struct config *c)
     plan->times = malloc((size_t)p->stages * sizeof *plan->times);
     if (!plan->times)
         return status_fail(STATUS_FAILED, "no memory for %d stages", p->stages);
-    for (int s = 0; s < p->stages; s++)
-        plan->times[s] = times_of(c, s == p->stages - 1 ? c->plan.last_stage_factor : 1);
     plan->input.times = plan->times;
-    const status played = playback_run(&plan->input, &plan->playback);
+    status played = fill_times(plan, c);
+    if (played == STATUS_OK)
+        played = playback_run(&plan->input, &plan->playback);
     if (played != STATUS_OK)
         plan_free(plan);
     return played;

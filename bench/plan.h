@@ -1,7 +1,8 @@
 /* What dmlplan does: a pipeline from the config, played in virtual time and shown as a table, as JSON, or as a drawing. No MPI.
  *
  * Keys under `plan` say what to play; what they leave open comes from the run that the same config describes: its schedule, its
- * stages, the micro-batches of a replica. Times are the user's; nothing is measured here.
+ * stages, the micro-batches of a replica. Times are the user's; where none is given, but compute.rate_flop_per_s or a calibration
+ * says how fast a rank computes, they are those of the run's own layers and messages (forecast.h). Nothing is measured here.
  */
 #ifndef DMLBENCH_BENCH_PLAN_H
 #define DMLBENCH_BENCH_PLAN_H
@@ -10,11 +11,13 @@
 
 #include "bench/config.h"
 #include "bench/playback.h"
+#include "bench/rates.h"
 
 struct plan {
     struct playback_input input; /* points into the config */
     struct stage_times *times;
-    bool uneven; /* of the run's replicas some have a micro-batch less */
+    struct rates rates; /* where the plan's times are by these; else their sources are "" */
+    bool uneven;        /* of the run's replicas some have a micro-batch less */
     struct playback playback;
 };
 

@@ -38,6 +38,9 @@ static void print_heading(const struct plan *plan, FILE *out)
     if (p->recompute)
         fprintf(out, ", recompute%s", p->recompute_last ? "" : " but not on the last stage");
     fprintf(out, plan->uneven ? " (of the largest replica; some have one less)\n" : "\n");
+    if (plan->rates.compute_source[0])
+        fprintf(out, "  times     by %s; messages by %s\n", plan->rates.compute_source,
+                plan->rates.linked ? plan->rates.network_source : "plan keys");
 }
 
 void plan_print(const struct plan *plan, FILE *out)
@@ -58,6 +61,14 @@ void plan_print(const struct plan *plan, FILE *out)
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------------------------------- */
+
+static void write_sources(struct json *w, const struct rates *r)
+{
+    json_key(w, "times_source");
+    json_text(w, r->compute_source[0] ? r->compute_source : "plan keys");
+    json_key(w, "messages_source");
+    json_text(w, r->linked ? r->network_source : "plan keys");
+}
 
 static void write_pipeline(struct json *w, const struct pipeline *p)
 {
@@ -89,6 +100,7 @@ void plan_print_json(const struct plan *plan, FILE *out)
     json_start(&w, out, false);
     json_begin(&w, '{');
     write_pipeline(&w, &plan->input.pipeline);
+    write_sources(&w, &plan->rates);
     for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
         json_key(&w, totals[i].key);
         json_number(&w, totals[i].value);

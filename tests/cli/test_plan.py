@@ -87,6 +87,29 @@ class Plan(unittest.TestCase):
         self.assertIn("x 9 micro-batches (of the largest replica", dmlplan(sets)[1])  # 25 of them are 9 + 8 + 8
         self.assertNotIn("largest", dmlplan(f"{sets} --set plan.micro_batches=5")[1])
 
+    def test_a_rate_gives_the_times_of_the_run_s_own_layers(self):
+        # Four matrices of 64 x 64, one a stage: F = f, backward 2 f, but f where there is no layer before.
+        run = ("--set model.name=mlp --set model.inputs=64 --set model.hidden=64 --set model.layers=3 --set model.classes=64 "
+               "--set batch.global=32 --set batch.micro=4 --set parallel.pipeline=4 --set parallel.data=1 ")
+        rate = "--set compute.rate_flop_per_s=1e9 "
+        f = 2 * 64 * 64 * 4 / 1e9
+        plan = played(run + rate)
+        self.assertAlmostEqual(plan["makespan_s"], (3 + 8 * 3 + 2 + 2 + 1) * f, delta=1e-9 * f)
+        self.assertEqual((plan["times_source"], plan["messages_source"]), ("compute.rate_flop_per_s", "plan keys"))
+        # GPipe's waves wait for three messages of 4 samples x 64 floats and a stamp each, three nodes with one link each.
+        net = "--set network.node_ranks=1 --set network.between.latency_s=0.01 --set network.between.bandwidth_B_per_s=1e6 "
+        gpipe = run + "--set parallel.schedule.name=gpipe --set parallel.recompute=false "
+        slow = played(gpipe + rate + net)
+        message = 0.01 + (4 * 64 * 4 + 8) / 1e6
+        self.assertAlmostEqual(slow["makespan_s"] - played(gpipe + rate)["makespan_s"], 6 * message, delta=1e-9)
+        self.assertEqual(slow["messages_source"], "network keys")
+        # What the user states goes first.
+        self.assertEqual(played(run + rate + "--set plan.forward_s=1")["makespan_s"], 33)
+        self.assertEqual(played(run + rate + net + "--set plan.latency_s=0")["messages_source"], "plan keys")
+        code, _, err = dmlplan(run + "--set calibration=none.json")
+        self.assertEqual(code, 2)
+        self.assertIn("calibration: cannot find none.json", err)
+
     def test_more_tasks_than_can_be_played_are_refused_at_once(self):
         code, _, said = dmlplan("--set plan.stages=1024 --set plan.micro_batches=16384 --set plan.schedule.name=interleaved "
                                 "--set plan.schedule.chunks=64")
