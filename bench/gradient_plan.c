@@ -38,6 +38,11 @@ const struct allreduce *gradient_allreduce(const struct config *c, struct team t
     return allreduce_find(c->exchange.allreduce);
 }
 
+bool gradient_shares_memory(const struct config *c)
+{
+    return way_of(c) != ORDERED && allreduce_find(c->exchange.allreduce)->share;
+}
+
 static const char *algorithm_refuses(const struct config *c, char *why, size_t room)
 {
     if (way_of(c) == ORDERED || allreduce_find(c->exchange.allreduce)->scatter_rounds)

@@ -240,6 +240,11 @@ static status experiment(struct session *s)
         return run_calibration(s);
     TRY(load_config(&s->job, &s->options, &s->config));
     s->configured = true;
+    if (s->options.audit && gradient_shares_memory(&s->config))
+        return status_fail(STATUS_USAGE,
+                           "%s: --audit counts messages, and exchange.allreduce = \"%s\" goes through shared memory (fits: another "
+                           "exchange.allreduce)",
+                           s->config.origin, s->config.exchange.allreduce);
     TRY(take_places(s));
     if (s->options.explain)
         return status_agree(s->job.rank ? STATUS_OK : explain(&s->config, s->job.ranks, s->report.hosts, stdout), s->job.world);

@@ -30,13 +30,20 @@ static enum group group_of(const struct trainer *t, const struct part_plan *p)
     return is_bidirectional(t) && 2 * p->position >= t->plan.pipeline.stages ? GROUP_MIRRORED : GROUP_DATA;
 }
 
+static void setup_for_replicas(const struct config *c, int replicas, struct fabric_setup *setup)
+{
+    setup->node_ranks = places_replicas(c, replicas).g;
+    if (gradient_shares_memory(c))
+        setup->window = engine_window((size_t)c->exchange.segment_B, replicas);
+}
+
 static status open_fabric(struct trainer *t, enum group g, MPI_Comm comm)
 {
     struct fabric_setup setup = t->setup;
     int members;
     MPI_Comm_size(comm, &members);
     if (g == GROUP_DATA || g == GROUP_MIRRORED || g == group_of(t, &t->plan.parts[0])) /* of replicas */
-        setup.node_ranks = places_replicas(t->config, members).g;
+        setup_for_replicas(t->config, members, &setup);
     return fabric_open(&t->fabrics[g], fabric_find(t->config->fabric.name), &setup, comm);
 }
 

@@ -3,9 +3,8 @@
 
 #include <string.h>
 
-const struct allreduce *const allreduces[] = {
-    &allreduce_ring, &allreduce_doubling, &allreduce_halving, &allreduce_tree, &allreduce_hierarchical, &allreduce_mpi, NULL
-};
+const struct allreduce *const allreduces[] = { &allreduce_ring,         &allreduce_doubling, &allreduce_halving, &allreduce_tree,
+                                               &allreduce_hierarchical, &allreduce_shm,      &allreduce_mpi,     NULL };
 
 const struct allreduce *allreduce_find(const char *name)
 {

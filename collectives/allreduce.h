@@ -30,6 +30,21 @@ struct team {
     int p, g;
 };
 
+struct window;
+
+/* One rank's part of a sum through a window: of what it works on. */
+struct sharing {
+    struct window *window;
+    int slot;
+    struct team team;
+    int rank;
+    bool scatters, gathers; /* one of the two parts, or both */
+    unsigned char *x;       /* [n * element_B] */
+    size_t n, element_B;
+    void (*combine)(void *to, const void *from, size_t bytes);
+};
+enum { SHARE_PHASES = 3 }; /* without a gather, the first two */
+
 struct allreduce {
     struct member member;
     /* Why a team or n floats cannot be summed by this member; NULL: they can. OPTIONAL. */
@@ -50,10 +65,13 @@ struct allreduce {
     int (*scatter_rounds)(struct team t);
     struct range (*owned)(struct team t, int rank, size_t n);
     uint64_t (*scatter_sent_floats)(struct team t, int rank, size_t n);
+    /* Instead of messages: phase i of SHARE_PHASES, through memory that all ranks share (window.h); between two phases they wait
+     * for each other. The rounds then say who reads what from whom. OPTIONAL. */
+    void (*share)(const struct sharing *s, int i);
 };
 
 extern const struct allreduce allreduce_ring, allreduce_doubling, allreduce_halving, allreduce_tree, allreduce_hierarchical,
-    allreduce_mpi;
+    allreduce_shm, allreduce_mpi;
 extern const struct allreduce *const allreduces[]; /* NULL-ended; the first is the default */
 const struct allreduce *allreduce_find(const char *name);
 

@@ -35,7 +35,7 @@ struct slot {
     struct segment segment;
     int round;
     struct step step;
-    bool sending, receiving, adding; /* what is left to do in this round */
+    bool sending, receiving, adding, meeting; /* what is left to do in this round */
     fabric_request send, recv;
 };
 
@@ -79,7 +79,9 @@ static void begin_round(struct engine *e, struct slot *s)
         fabric_sum(e->fabric, step->recv, step->recv_B / sizeof(float), &s->recv);
         s->receiving = true;
     } else if (step->landing == LANDING_LOCAL) {
-        s->op->local(s->op, &s->segment);
+        s->op->local(s->op, &s->segment, s->round);
+        fabric_count_window(e->fabric, s->op->purpose);
+        s->meeting = s->op->is_met != NULL;
     }
 }
 
@@ -99,17 +101,19 @@ static bool look(struct engine *e, struct slot *s, enum asking asking)
 {
     bool received = s->receiving && is_done(e, &s->recv, asking);
     bool sent = s->sending && is_done(e, &s->send, asking);
-    if (received && !s->op->heard) {
+    bool met = s->meeting && s->op->is_met(s->op, &s->segment, s->round);
+    if ((received || met) && !s->op->heard) {
         s->op->heard = true;
         s->op->heard_s = fabric_now_s(e->fabric);
     }
     s->receiving &= !received;
     s->sending &= !sent;
+    s->meeting &= !met;
     if (s->adding && !s->receiving && !(s->sending && overlap(&s->step))) { /* the message being sent must stay as it is */
         s->op->combine(s->step.recv, s->segment.workspace, s->step.recv_B);
         s->adding = false;
     }
-    return received || sent;
+    return received || sent || met;
 }
 
 static void work(struct engine *e, struct slot *s, double *work_s)
@@ -131,7 +135,7 @@ static bool advance(struct engine *e, struct slot *s, enum asking asking, double
 {
     struct operation *op = s->op;
     bool moved = look(e, s, asking);
-    while (!s->receiving && !s->sending) {
+    while (!s->receiving && !s->sending && !s->meeting) {
         if (op->landed)
             work(e, s, work_s);
         if (++s->round == op->rounds) {
@@ -154,6 +158,7 @@ static bool deal(struct engine *e)
     if (!op || s->op)
         return false;
     s->op = op;
+    s->segment.slot = (int)(s - e->slots);
     size_t at = op->segments_begun * op->segment_n;
     s->segment.at = at;
     s->segment.n = op->n - at < op->segment_n ? op->n - at : op->segment_n;
@@ -177,15 +182,22 @@ static bool play(struct engine *e, enum asking asking, double *work_s)
     return moved;
 }
 
-/* A slot moves only when its message has come, and then only when its own is gone: that one is worth waking up for. */
-static void sleep_until_message(struct engine *e)
+/* A slot moves only when its message has come, and then only when its own is gone: that one is worth waking up for. Nobody wakes
+ * up who waits for ranks to meet in memory: then the core is offered to others, and what is asked must be asked of all. */
+static enum asking sleep_until_message(struct engine *e)
 {
     fabric_request *requests[SLOTS];
     int n = 0;
-    for (struct slot *s = e->slots; s < e->slots + SLOTS; s++)
+    for (struct slot *s = e->slots; s < e->slots + SLOTS; s++) {
+        if (s->op && s->meeting) {
+            sched_yield();
+            return ASK;
+        }
         if (s->op)
             requests[n++] = s->receiving ? &s->recv : &s->send;
+    }
     fabric_wait_any(e->fabric, requests, n);
+    return DO_NOT_ASK;
 }
 
 /* ---- the thread -------------------------------------------------------------------------------------------------------------- */
@@ -396,9 +408,10 @@ void engine_poll(struct engine *e)
 void engine_wait(struct engine *e, struct operation *op)
 {
     lock(e);
+    enum asking asking = DO_NOT_ASK;
     while (op->segments_done < op->segments)
-        if (!play(e, DO_NOT_ASK, &e->work_s))
-            sleep_until_message(e);
+        if (!play(e, asking, &e->work_s))
+            asking = sleep_until_message(e);
     unlock(e);
 }
 

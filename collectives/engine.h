@@ -53,6 +53,9 @@ status engine_plan_max(struct engine *e, const struct allreduce *algorithm, enum
 status engine_plan_gather(struct engine *e, enum purpose purpose, unsigned char *codes, size_t bytes, struct operation **op);
 status engine_plan_scatter(struct engine *e, enum purpose purpose, float *x, size_t n, struct operation **op);
 
+/* Pure. The window with which the fabric's p ranks can be summed through shared memory, by an engine of this segment_B. */
+struct window_size engine_window(size_t segment_B, int p);
+
 /* Pure. Floats that `rank` of a team sends in one (part of a) sum of n floats cut as by an engine of this segment_B; 0 where the
  * algorithm has no formula. And floats of its own pieces, where the algorithm has two parts. */
 uint64_t engine_sent_floats(const struct allreduce *a, enum sum_part part, size_t segment_B, struct team t, int rank, size_t n);

@@ -32,12 +32,18 @@ status fabric_open(struct fabric *f, const struct fabric_ops *ops, const struct 
             ops->close(f);
         MPI_Comm_free(&f->comm);
         *f = (struct fabric){ 0 };
+        return all;
     }
-    return all;
+    f->no_window =
+        ops->shares_memory ? "no window was asked for" : "the fabric carries messages alone (fits: fabric.name = \"mpi\")";
+    if (ops->shares_memory && f->setup.window.slots)
+        f->window = window_open(f->comm, f->setup.window, &f->no_window);
+    return STATUS_OK;
 }
 
 void fabric_close(struct fabric *f)
 {
+    window_close(f->window);
     if (f->ops->close)
         f->ops->close(f);
     MPI_Comm_free(&f->comm);
@@ -77,6 +83,12 @@ double fabric_stamp_s(const void *data, size_t bytes)
 void fabric_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r)
 {
     f->ops->start_recv(f, data, bytes, from, tag, r);
+}
+
+void fabric_count_window(struct fabric *f, enum purpose purpose)
+{
+    if (f->window)
+        f->ledger.rows[purpose].wire_B_counted += window_take_count(f->window);
 }
 
 void fabric_sum(struct fabric *f, float *x, size_t n, fabric_request *r)

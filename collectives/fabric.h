@@ -14,6 +14,7 @@
 #include "collectives/cluster.h"
 #include "collectives/ledger.h"
 #include "collectives/status.h"
+#include "collectives/window.h"
 #include "kernels/key.h"
 
 typedef struct {
@@ -32,6 +33,7 @@ struct ports;
 struct fabric_setup {
     const struct cluster *cluster; /* as stated */
     struct ports *ports;           /* and what is under way on it: fabric shaped */
+    struct window_size window;     /* memory that the ranks share; the fabric does without if they cannot */
     int node_ranks;                /* every so many consecutive ranks of this fabric share a node; 0: all do */
     bool hollow;                   /* messages have their sizes and nothing in them, and no float is read or written */
     const struct clock_fit *clock; /* this host's against rank 0's */
@@ -39,8 +41,9 @@ struct fabric_setup {
 
 struct fabric_ops {
     struct member member;
-    bool needs_ports; /* fabric_setup.ports */
-    size_t notice_B;  /* sent beside every message, and in no count */
+    bool needs_ports;                 /* fabric_setup.ports */
+    size_t notice_B;                  /* sent beside every message, and in no count */
+    bool shares_memory;               /* whether ranks of a host may pass messages by */
     status (*open)(struct fabric *f); /* local; OPTIONAL */
     void (*close)(struct fabric *f);  /* OPTIONAL */
     void (*start_send)(struct fabric *f, const void *data, size_t bytes, int to, int tag, fabric_request *r);
@@ -60,6 +63,8 @@ struct fabric {
     MPI_Comm comm; /* a communicator of its own, so that no tag can meet another's */
     int rank, ranks;
     struct ledger ledger;
+    struct window *window; /* NULL: there is none, and why */
+    const char *no_window;
 };
 
 extern const struct fabric_ops fabric_mpi, fabric_shaped;
@@ -78,6 +83,8 @@ void fabric_send(struct fabric *f, enum purpose purpose, const void *data, size_
 void fabric_send_stamped(struct fabric *f, enum purpose purpose, void *data, size_t bytes, int to, int tag, fabric_request *r);
 double fabric_stamp_s(const void *data, size_t bytes); /* as received behind `bytes` */
 void fabric_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r);
+/* Local. Counts what was written to the window for others, as if it had been sent. */
+void fabric_count_window(struct fabric *f, enum purpose purpose);
 /* Local. The library's own allreduce of x[n] in place, n <= INT_MAX; not counted: nobody knows what it sends. Only if
  * ops->start_sum. */
 void fabric_sum(struct fabric *f, float *x, size_t n, fabric_request *r);

@@ -103,6 +103,7 @@ static void pause_s(struct fabric *f, double s)
 
 const struct fabric_ops fabric_mpi = {
     .member = { .name = "mpi", .help = "messages as MPI carries them on the hosts it was started on" },
+    .shares_memory = true,
     .start_send = start_send,
     .start_recv = start_recv,
     .start_sum = start_sum,

@@ -12,12 +12,13 @@ enum landing {
     LANDING_REPLACE,     /* the message is received in its place; it may be shorter than there is room */
     LANDING_COMBINE,     /* op->combine joins it with what is there */
     LANDING_LIBRARY_SUM, /* no message: the floats at `recv` go through the fabric's own allreduce */
-    LANDING_LOCAL        /* no message: op->local is called */
+    LANDING_LOCAL        /* no message: op->local is called, and the round lasts until op->is_met */
 };
 
 struct segment {
     size_t at, n;    /* elements [at, at + n) of the vector */
     void *workspace; /* of the slot that plays it; nothing in it outlives the segment */
+    int slot;
 };
 
 struct step {     /* what one rank does in one round; a message of 0 bytes is not sent */
@@ -37,7 +38,8 @@ struct operation {
     size_t segment_n; /* largest number of elements of a segment */
     int rounds;       /* the same on every rank */
     void (*step)(const struct operation *op, const struct segment *segment, int i, struct step *out);
-    void (*local)(const struct operation *op, const struct segment *segment);
+    void (*local)(const struct operation *op, const struct segment *segment, int i);
+    bool (*is_met)(const struct operation *op, const struct segment *segment, int i); /* OPTIONAL: else at once */
     void (*combine)(void *to, const void *from, size_t bytes);
     /* The messages of round i are here, or there were none: what has to be done before round i + 1 can be filled, or at the end. Of
      * operations of one segment that are not combined. OPTIONAL. */

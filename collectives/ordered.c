@@ -153,8 +153,9 @@ static void ordered_step(const struct operation *op, const struct segment *segme
         *out = (struct step){ .to = -1, .from = -1, .landing = LANDING_LOCAL };
 }
 
-static void fold_own_block(const struct operation *op, const struct segment *segment)
+static void fold_own_block(const struct operation *op, const struct segment *segment, int i)
 {
+    (void)i;
     const struct ordered *o = (const struct ordered *)op;
     size_t n = block_length(segment->n, o->p, o->rank), at = segment->at + block_start(segment->n, o->p, o->rank);
     struct tree_stack stack = { .leaves = o->owners.leaves };

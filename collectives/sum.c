@@ -1,6 +1,7 @@
 /* Allreduce as an operation: the algorithm's rounds on each segment of the vector; of a reduce-scatter the first of them, of an
  * allgather the rest. */
 #include "collectives/operation.h"
+#include "collectives/window.h"
 #include "kernels/half.h"
 #include "kernels/layers.h"
 
@@ -10,6 +11,7 @@ struct sum {
     enum sum_part part;
     struct team team;
     int rank, first_round;
+    struct window *window;
 };
 
 static void sum_step(const struct operation *op, const struct segment *segment, int i, struct step *out)
@@ -35,6 +37,59 @@ static void library_step(const struct operation *op, const struct segment *segme
     (void)i;
     *out = (struct step){ .to = -1, .from = -1, .recv = x, .recv_B = segment->n * sizeof(float), .landing = LANDING_LIBRARY_SUM };
 }
+
+/* ---- through shared memory ----------------------------------------------------------------------------------------------- */
+
+enum { WINDOW_ALIGNMENT_B = 64 };
+
+/* A segment of p blocks, and the sum of one. */
+struct window_size engine_window(size_t segment_B, int p)
+{
+    const size_t block_B = (segment_B + WINDOW_ALIGNMENT_B - 1) / WINDOW_ALIGNMENT_B * WINDOW_ALIGNMENT_B;
+    return (struct window_size){ ENGINE_SEGMENTS, ((size_t)p + 1) * block_B };
+}
+
+static void shared_step(const struct operation *op, const struct segment *segment, int i, struct step *out)
+{
+    (void)op;
+    (void)segment;
+    (void)i;
+    *out = (struct step){ .to = -1, .from = -1, .landing = LANDING_LOCAL };
+}
+
+static void shared_local(const struct operation *op, const struct segment *segment, int i)
+{
+    const struct sum *s = (const struct sum *)op;
+    const struct sharing sharing = { .window = s->window,
+                                     .slot = segment->slot,
+                                     .team = s->team,
+                                     .rank = s->rank,
+                                     .scatters = s->part != SUM_ALLGATHER,
+                                     .gathers = s->part != SUM_REDUCE_SCATTER,
+                                     .x = (unsigned char *)op->data + segment->at * op->element_B,
+                                     .n = segment->n,
+                                     .element_B = op->element_B,
+                                     .combine = op->combine };
+    s->algorithm->share(&sharing, i);
+    if (i + 1 < SHARE_PHASES)
+        window_signal(s->window, segment->slot);
+}
+
+static bool shared_is_met(const struct operation *op, const struct segment *segment, int i)
+{
+    return i + 1 == SHARE_PHASES || window_is_met(((const struct sum *)op)->window, segment->slot);
+}
+
+static void play_shared(struct sum *s, struct window *w)
+{
+    s->window = w;
+    s->op.rounds = s->part == SUM_REDUCE_SCATTER ? SHARE_PHASES - 1 : SHARE_PHASES;
+    s->op.step = shared_step;
+    s->op.local = shared_local;
+    s->op.is_met = shared_is_met;
+}
+
+/* ---- by messages --------------------------------------------------------------------------------------------------------- */
 
 static uint64_t sum_sent(const struct operation *op, size_t n)
 {
@@ -154,6 +209,10 @@ static const char *refuses(const struct engine *e, enum sum_part part, const str
     const char *why = a->refuses ? a->refuses(engine_team(e), n) : NULL;
     if (!why && !a->rounds && !f->ops->start_sum)
         why = "the fabric has no allreduce of its own";
+    if (!why && a->share && f->ranks > 1 && !f->window)
+        why = f->no_window;
+    if (!why && a->share && f->ranks > 1 && window_slot_B(f->window) < engine_window(engine_segment_B(e), f->ranks).slot_B)
+        why = "the window that its ranks share is too small for exchange.segment_B";
     if (!why && part != SUM_ALLREDUCE && !a->scatter_rounds)
         why = "it is not a reduce-scatter followed by an allgather";
     if (!why && j->combine != combine_add && !a->rounds)
@@ -174,6 +233,8 @@ static status plan(struct engine *e, enum sum_part part, const struct joining *j
     s.op.data = x;
     s.op.element_B = j->element_B;
     s.op.combine = j->combine;
+    if (algorithm->share && f->window)
+        play_shared(&s, f->window);
     return engine_plan(e, &s.op, sizeof s, op);
 }
 

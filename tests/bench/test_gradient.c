@@ -222,7 +222,7 @@ static void what_zero_cannot_do_is_refused_with_what_fits(void **state)
         { "parallel.zero=0", "exchange.allreduce=tree", 4, 6, 4, NULL },
         { "parallel.zero=1", "exchange.allreduce=halving", 4, 6, 4, NULL },
         { "parallel.zero=1", "exchange.allreduce=tree", 4, 8, 1,
-          "exchange.allreduce = \"tree\" does not (fits: ring, halving, hierarchical)" },
+          "exchange.allreduce = \"tree\" does not (fits: ring, halving, hierarchical, shm)" },
         { "parallel.zero=1", "exchange.reduction=tree", 3, 6, 1, NULL },
         { "parallel.zero=1", "exchange.compressor={\"name\":\"topk\"}", 4, 8, 1, NULL },
         { "parallel.zero=2", "exchange.compressor={\"name\":\"topk\"}", 4, 8, 1,

@@ -112,6 +112,15 @@ class Run(InFolder):
                 if ranks == 4 and way == "exchange.allreduce=ring":  # 10 steps; the loss is 24 floats by doubling
                     self.assertEqual(total["wire_B_counted"], 10 * 4 * (2 * 3 * result["model"]["parameters_count"] + 4 * 2 * 24))
 
+    def test_shared_memory_sends_no_message_counts_what_ranks_read_and_is_not_audited(self):
+        ring, shared = (self.run_ok(f"--config tiny.json --set exchange.allreduce={a}", 4) for a in ("ring", "shm"))
+        gradient = [next(row for row in r["comm"] if row["name"] == "gradient") for r in (ring, shared)]
+        self.assertEqual(gradient[1]["messages"], 0)
+        self.assertEqual(gradient[1]["wire_B_counted"], gradient[0]["wire_B_counted"])
+        self.assertTrue(shared["comm_total"]["match"])
+        done = self.dmlbench("--config tiny.json --audit --set exchange.allreduce=shm", 2)
+        self.assert_refused(done, 2, 'exchange.allreduce = "shm" goes through shared memory')
+
     def test_an_audit_of_any_layout_closes_and_tells_checking_from_training(self):
         layouts = ["parallel.pipeline=2", "parallel.tensor=2 --set parallel.sequence=true", "parallel.pipeline=2 --set parallel.tensor=2",
                    "parallel.pipeline=4 --set parallel.schedule.name=chimera --set parallel.data=1", "parallel.zero=1", "parallel.zero=3"]

@@ -19,7 +19,7 @@ static void exchange_something(struct fabric *f)
     int n = 0;
     assert_on_all_ranks(engine_open(&e, f, PROGRESS_POLL, 5000) == STATUS_OK);
     for (size_t a = 0; allreduces[a]; a++)
-        if (allreduces[a] != &allreduce_mpi)
+        if (allreduces[a] != &allreduce_mpi && !allreduces[a]->share)
             assert_on_all_ranks(engine_plan_sum(e, allreduces[a], PURPOSE_GRADIENT, x, 10007, &op[n++]) == STATUS_OK);
     assert_on_all_ranks(engine_plan_gather(e, PURPOSE_LOSS, codes, 801, &op[n++]) == STATUS_OK);
     for (int i = 0; i < n; i++) {

@@ -16,7 +16,7 @@
 #include "collectives/engine.h"
 #include "collectives/job.h"
 
-enum { SIZES = 9, OWN_MOST = 8, REPEAT_MOST = 64, SEGMENT_B = 32 << 10 };
+enum { SIZES = 9, OWN_MOST = 10, REPEAT_MOST = 64, SEGMENT_B = 32 << 10 };
 
 struct contest {
     struct job job;
@@ -151,12 +151,13 @@ int main(int argc, char **argv)
             path = argv[i + 1];
         else if (!strcmp(argv[i], "--segment"))
             segment_B = strtoull(argv[i + 1], NULL, 10);
+    const struct fabric_setup setup = { .window = engine_window(segment_B, c->job.ranks) };
     FILE *json = path && !c->job.rank ? fopen(path, "w") : NULL;
     c->x = malloc(size_B(SIZES - 1));
     status mine =
         c->x && (!path || c->job.rank || json) ? STATUS_OK : status_fail(STATUS_FAILED, "no memory, or cannot write %s", path);
     if (mine == STATUS_OK)
-        mine = fabric_open(&c->fabric, &fabric_mpi, NULL, c->job.world);
+        mine = fabric_open(&c->fabric, &fabric_mpi, &setup, c->job.world);
     if (mine != STATUS_OK || engine_open(&c->engine, &c->fabric, PROGRESS_NONE, segment_B) != STATUS_OK) {
         fprintf(stderr, "speed_allreduce: %s\n", status_message());
         MPI_Abort(c->job.world, 1);
