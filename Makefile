@@ -148,7 +148,7 @@ docs: $(BUILD)/mpi/tests/bench/show_documents
 
 C_FILES  := $(wildcard kernels/*.[ch] collectives/*.[ch] bench/*.[ch] tests/*/*.[ch])
 PY_FILES := $(shell grep -lsrI '^\#!.*python' scripts tests) $(wildcard tests/cli/*.py)
-SH_FILES := $(wildcard scripts/*.sh scripts/hosts/*) .ci/run
+SH_FILES := $(wildcard scripts/*.sh scripts/hosts/* scripts/slurm/*) .ci/run
 
 format:
 	clang-format -i $(C_FILES)
