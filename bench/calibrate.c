@@ -12,7 +12,7 @@
 #include "bench/result.h"
 #include "kernels/layers.h"
 
-enum { WINDOWS = 7, WINDOWS_SLOW = 3, CODEC_SIDE = 1024, WORKERS = 8, CODECS_MAX = 64 };
+enum { WINDOWS = 7, WINDOWS_SLOW = 3, CODEC_SIDE = 1024, WORKERS = 8, CODECS_MAX = 64, LINKS = 2 };
 static const double window_s = 0.015, slow_s = 0.2;
 
 static const int widths[] = { 64, 256, 512, 1024 }, row_counts[] = { 16, 128, 1024 };
@@ -26,7 +26,8 @@ struct calibration_run {
     struct measurements out;
     struct measured_product products[PRODUCTS];
     struct measured_codec codecs[CODECS_MAX];
-    struct measured_message messages[2][LINK_SIZES];
+    struct measured_link links[LINKS];
+    struct measured_message messages[LINKS][LINK_SIZES];
 };
 
 typedef void work_function(void *context);
@@ -271,11 +272,12 @@ static void find_pair(const struct job *job, char *const *hosts, bool same, int 
 
 static status measure_links(struct calibration_run *r, char *const *hosts)
 {
-    struct measured_link *const links[] = { &r->out.inside, &r->out.between };
-    for (int i = 0; i < 2; i++) {
+    static const char *const names[LINKS] = { "inside", "between" };
+    for (int i = 0; i < LINKS; i++) {
         int pair[2];
         find_pair(r->job, hosts, i == 0, pair);
-        TRY(measure_link(r->job, &r->fabric, pair, r->messages[i], links[i]));
+        r->links[i].name = names[i];
+        TRY(measure_link(r->job, &r->fabric, pair, r->messages[i], &r->links[i]));
     }
     return STATUS_OK;
 }
@@ -300,19 +302,21 @@ static status measure(struct calibration_run *r, char *const *hosts)
     r->out.hosts = count_hosts(r->job, hosts);
     r->out.products = r->products;
     r->out.codecs = r->codecs;
+    r->out.links = r->links;
+    r->out.n_links = LINKS;
     TRY(measure_links(r, hosts));
     TRY(measure_products(r));
     TRY(measure_memory(r));
     return measure_codecs(r);
 }
 
-static void print_link(const char *label, const struct measured_link *l)
+static void print_link(const struct measured_link *l)
 {
     if (l->n_messages)
-        printf("  %-9s %.3g us + n / %.3g GB/s (off by %.0f %% in the mean)\n", label, 1e6 * l->fit.at_0,
+        printf("  %-9s %.3g us + n / %.3g GB/s (off by %.0f %% in the mean)\n", l->name, 1e6 * l->fit.at_0,
                1e-9 * l->bandwidth_B_per_s, 100 * l->fit.residual_frac);
     else
-        printf("  %-9s - (no two such ranks)\n", label);
+        printf("  %-9s - (no two such ranks)\n", l->name);
 }
 
 static void print_summary(const struct measurements *m, const char *path)
@@ -324,8 +328,8 @@ static void print_summary(const struct measurements *m, const char *path)
     printf("calibration: %g rank%s on %g host%s\n", m->ranks, m->ranks == 1 ? "" : "s", m->hosts, m->hosts == 1 ? "" : "s");
     printf("  sgemm     %.4g Gflop/s a rank at best (%g x %g x %g)\n", 1e-9 * best->flop_per_s.median, best->m, best->n, best->k);
     printf("  memory    %.3g GB/s a rank, read and written\n", 1e-9 * m->memory_B_per_s.median);
-    print_link("inside", &m->inside);
-    print_link("between", &m->between);
+    for (size_t i = 0; i < m->n_links; i++)
+        print_link(&m->links[i]);
     printf("  codecs    %zu compressors\n  file      %s\n", m->n_codecs, path);
 }
 

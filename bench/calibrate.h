@@ -1,10 +1,9 @@
-/* dmlbench --calibrate: measures once what this machine or cluster can do, as bounds, plans and simulations need it
- * (calibration.h).
+/* dmlbench --calibrate: measures once what this machine or cluster can do, for bounds, plans and simulations (calibration.h).
  *
- *   sgemm     the three products of linear layers of several sizes, all ranks at once: what so many ranks that share a host each
- * get memory    a copy of more than the caches hold, all ranks at once links     ping-pong of 1 B .. 16 MiB between the first two
- * ranks of one host, and of two hosts, all others asleep codecs    every compressor with its defaults on 1 Mi normal floats, all
- * ranks at once
+ *   links     ping-pong of 1 B .. 16 MiB between the first two ranks of one host, and of two hosts, all others asleep
+ *   sgemm     the three products of linear layers of several sizes, all ranks at once: what each gets of what they share
+ *   memory    a copy of more than the caches hold, all ranks at once
+ *   codecs    every compressor with its defaults on 1 Mi normal floats, all ranks at once
  *
  * Each number is a statistic over repetitions (and ranks), written with its samples' spread.
  */
@@ -29,6 +28,7 @@ struct measured_message {
 };
 
 struct measured_link {
+    const char *name;    /* inside (a host), between (two hosts) */
     struct line_fit fit; /* s = latency + size_B / bandwidth */
     double bandwidth_B_per_s;
     const struct measured_message *messages;
@@ -48,7 +48,8 @@ struct measurements {
     size_t n_products;
     double copy_B; /* that one copy reads */
     struct statistic memory_B_per_s;
-    struct measured_link inside, between;
+    const struct measured_link *links;
+    size_t n_links;
     const struct measured_codec *codecs;
     size_t n_codecs;
 };

@@ -12,6 +12,7 @@
 #include "bench/result_fields.h"
 
 static const char not_told[] = "the system does not tell", no_pair[] = "there were no two such ranks";
+static const char *const link_names[] = { "inside", "between", NULL };
 static const size_t file_max_B = 1 << 24;
 
 #define AT(field) offsetof(struct measured_product, field)
@@ -33,6 +34,19 @@ static const struct field message_fields[] = {
 };
 #undef AT
 
+#define AT(field) offsetof(struct measured_link, field)
+static const struct field link_fields[] = {
+    { "name", FIELD_TEXT, AT(name), .choices = link_names, .help = "Between two ranks of one host, or of two." },
+    { "latency_s", FIELD_REAL, AT(fit.at_0), no_pair, .unit = "seconds",
+      .help = "The least time of a message is about latency_s + size_B / bandwidth_B_per_s; this by the smallest sizes," },
+    { "bandwidth_B_per_s", FIELD_REAL, AT(bandwidth_B_per_s), no_pair, .unit = "bytes/s", .help = "and this by the larger half." },
+    { "residual_frac", FIELD_REAL, AT(fit.residual_frac), no_pair, .help = "Mean of the relative errors of that." },
+    { "messages", FIELD_OBJECTS, AT(messages), .help = "What was measured.", .fields = message_fields,
+      .stride = sizeof(struct measured_message) },
+    { 0 },
+};
+#undef AT
+
 #define AT(field) offsetof(struct measured_codec, field)
 static const struct field codec_fields[] = {
     { "name", FIELD_TEXT, AT(name), .help = "Compressor, with its default options." },
@@ -43,26 +57,6 @@ static const struct field codec_fields[] = {
 #undef AT
 
 #define AT(field) offsetof(struct measurements, field)
-#define LINK(name, between)                                                                                                        \
-    { "links." #name ".latency_s",                                                                                                 \
-      FIELD_REAL,                                                                                                                  \
-      AT(name.fit.at_0),                                                                                                           \
-      no_pair,                                                                                                                     \
-      .unit = "seconds",                                                                                                           \
-      .help = "Of a message between two ranks " between ": message_s = latency_s + size_B / bandwidth_B_per_s, fitted for the "    \
-              "least sum of relative errors." },                                                                                   \
-        { "links." #name ".bandwidth_B_per_s",                                                                                     \
-          FIELD_REAL,                                                                                                              \
-          AT(name.bandwidth_B_per_s),                                                                                              \
-          no_pair,                                                                                                                 \
-          .unit = "bytes/s",                                                                                                       \
-          .help = "Its bandwidth." },                                                                                              \
-        { "links." #name ".residual_frac", FIELD_REAL, AT(name.fit.residual_frac), no_pair,                                        \
-          .help = "Mean of the fit's relative errors." },                                                                          \
-    {                                                                                                                              \
-        "links." #name ".messages", FIELD_OBJECTS, AT(name.messages),                                                              \
-            .help = "What was fitted; empty: nothing.", .fields = message_fields, .stride = sizeof(struct measured_message)        \
-    }
 const struct field calibration_fields[] = {
     { "schema", FIELD_CONSTANT, .constant = "dmlbench.calibration", .help = "What this file is." },
     { "schema_version", FIELD_CONSTANT, .constant = "1.0.0", .help = "Semantic version of these fields." },
@@ -79,8 +73,8 @@ const struct field calibration_fields[] = {
     { "platform.mpi_library", FIELD_TEXT, AT(platform.mpi_library), not_told, .help = "MPI library." },
     { "platform.blas_library", FIELD_TEXT, AT(platform.blas_library), not_told, .help = "BLAS library." },
     { "platform.blas_kernel", FIELD_TEXT, AT(platform.blas_kernel), not_told, .help = "Its kernel for this processor." },
-    LINK(inside, "of one host"),
-    LINK(between, "of two hosts"),
+    { "links", FIELD_OBJECTS, AT(links), .help = "What messages take, inside a host and between two.", .fields = link_fields,
+      .stride = sizeof(struct measured_link) },
     { "memory.copy_B", FIELD_COUNT, AT(copy_B), .unit = "bytes", .help = "That a copy of memory reads, and writes." },
     { "memory.rate_B_per_s", FIELD_STATISTIC, AT(memory_B_per_s), .unit = "bytes/s",
       .help = "Bytes read and written by it, by one rank while all copy." },
@@ -106,10 +100,15 @@ static double number_at(const cJSON *tree, const char *path)
     return cJSON_IsNumber(v) ? v->valuedouble : NAN;
 }
 
-static struct cluster_link link_of(const cJSON *tree, const char *path)
+static void take_links(struct calibration *out, const cJSON *links)
 {
-    const cJSON *v = tree_find(tree, path);
-    return (struct cluster_link){ number_at(v, "latency_s"), number_at(v, "bandwidth_B_per_s") };
+    const cJSON *v;
+    cJSON_ArrayForEach(v, links)
+    {
+        const bool inside = strcmp(tree_find(v, "name")->valuestring, link_names[0]) == 0;
+        *(inside ? &out->inside : &out->between) =
+            (struct cluster_link){ number_at(v, "latency_s"), number_at(v, "bandwidth_B_per_s") };
+    }
 }
 
 static void take_products(struct calibration *out, const cJSON *products)
@@ -143,9 +142,9 @@ static void take_codecs(struct calibration *out, const cJSON *codecs)
 static struct calibration nothing_measured(void)
 {
     const struct cluster_link unknown = { NAN, NAN };
-    return (struct calibration){
-        .sgemm_flop_per_s = NAN, .ranks = NAN, .hosts = NAN, .memory_B_per_s = NAN, .inside = unknown, .between = unknown
-    };
+    struct calibration k = { .inside = unknown, .between = unknown };
+    k.sgemm_flop_per_s = k.memory_B_per_s = k.ranks = k.hosts = NAN;
+    return k;
 }
 
 static status take(struct calibration *out, const char *file, const cJSON *tree)
@@ -158,8 +157,7 @@ static status take(struct calibration *out, const char *file, const cJSON *tree)
     out->ranks = number_at(tree, "ranks");
     out->hosts = number_at(tree, "hosts");
     out->memory_B_per_s = number_at(tree, "memory.rate_B_per_s.median");
-    out->inside = link_of(tree, "links.inside");
-    out->between = link_of(tree, "links.between");
+    take_links(out, tree_find(tree, "links"));
     take_products(out, tree_find(tree, "sgemm"));
     take_codecs(out, tree_find(tree, "codecs"));
     return STATUS_OK;

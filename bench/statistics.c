@@ -88,44 +88,24 @@ struct statistic statistic_of(const double *x, size_t n, double *sorted)
     return s;
 }
 
-/* Least squares with weights; of at_0 + slope x. */
-static void weighted_line(const double *x, const double *y, size_t n, double (*weight)(double error, double y),
-                          struct line_fit *line)
-{
-    double W = 0, X = 0, Y = 0, XX = 0, XY = 0;
-    for (size_t i = 0; i < n; i++) {
-        const double w = weight(y[i] - line->at_0 - line->slope * x[i], y[i]);
-        W += w;
-        X += w * x[i];
-        Y += w * y[i];
-        XX += w * x[i] * x[i];
-        XY += w * x[i] * y[i];
-    }
-    line->slope = (W * XY - X * Y) / (W * XX - X * X);
-    line->at_0 = (Y - line->slope * X) / W;
-    if (line->at_0 < 0)
-        *line = (struct line_fit){ 0, XY / XX, 0 };
-}
-
-static double relative(double error, double y)
-{
-    (void)error;
-    return 1 / (y * y);
-}
-
-/* With these, least squares of what is left are least sums of |error| / y. */
-static double relative_absolute(double error, double y)
-{
-    return 1 / (y * fmax(fabs(error), 1e-6 * y));
-}
-
 struct line_fit line_fit(const double *x, const double *y, size_t n)
 {
-    enum { ROUNDS = 50 };
-    struct line_fit line = { 0 };
-    weighted_line(x, y, n, relative, &line);
-    for (int i = 0; i < ROUNDS; i++)
-        weighted_line(x, y, n, relative_absolute, &line);
+    enum { SMALLEST = 3 };
+    double slopes[LINE_POINTS_MAX * LINE_POINTS_MAX / 8], rests[SMALLEST];
+    struct line_fit line = { NAN, NAN, NAN };
+    size_t pairs = 0;
+    if (n < SMALLEST || n > LINE_POINTS_MAX)
+        return line;
+    for (size_t i = n / 2; i < n; i++)
+        for (size_t k = n / 2; k < i; k++)
+            slopes[pairs++] = (y[i] - y[k]) / (x[i] - x[k]);
+    qsort(slopes, pairs, sizeof *slopes, compare);
+    line.slope = quantile(slopes, pairs, 0.5);
+    for (size_t i = 0; i < SMALLEST; i++)
+        rests[i] = y[i] - line.slope * x[i];
+    qsort(rests, SMALLEST, sizeof *rests, compare);
+    line.at_0 = fmax(0, quantile(rests, SMALLEST, 0.5));
+    line.residual_frac = 0;
     for (size_t i = 0; i < n; i++)
         line.residual_frac += fabs(y[i] - line.at_0 - line.slope * x[i]) / y[i] / (double)n;
     return line;

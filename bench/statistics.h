@@ -20,9 +20,10 @@ struct statistic statistic_of(const double *x, size_t n, double *sorted);
 /* Quantile q, in [0, 1], of sorted[n], type 7; NaN for n = 0. */
 double quantile(const double *sorted, size_t n, double q);
 
-/* y = at_0 + slope x through points whose errors are relative: least sum of |y - line| / y (by least squares with weights that are
- * improved 50 times), so a point that is far off hardly counts. residual_frac: their mean. A line that would begin below 0
- * begins there. x >= 0, y > 0, two different x at least; else NaN. */
+/* y = at_0 + slope x through points at growing x: the slope is the median of those of all pairs of the larger half (Theil 1950),
+ * at_0 the median of what that leaves of the three smallest, at least 0; so one point that is far off hardly counts, and neither
+ * does what lies between. residual_frac: mean of |y - line| / y. 3 <= n <= LINE_POINTS_MAX, y > 0; else NaN. */
+enum { LINE_POINTS_MAX = 32 };
 struct line_fit {
     double at_0, slope, residual_frac;
 };

@@ -1,5 +1,5 @@
-"""What a step could not have been faster than. Oracles: the closed form of a ring written out, and simulated hosts, which are as fast as
-their platform says."""
+"""What a step could not have been faster than. Oracles: the closed form of a ring written out, and simulated hosts, which are as
+fast as their platform says."""
 import json
 import unittest
 
@@ -22,7 +22,7 @@ class Bounds(InFolder):
     def simulated(self, config):
         self.write("platform.xml", PLATFORM)
         self.write("sim.json", json.dumps(config))
-        done = self.command(f"{SMPIRUN} -np {RANKS} -platform platform.xml {EXACT} {SIMULATED} --config sim.json --out s.json --quiet")
+        done = self.command(f"{SMPIRUN} -np {RANKS} -platform platform.xml {EXACT} {SIMULATED} --config sim.json --out s.json")
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads((self.folder / "s.json").read_text())
 
@@ -62,7 +62,8 @@ class Bounds(InFolder):
     def test_a_bad_calibration_is_refused_before_the_run(self):
         self.write("k.json", '{"schema": "dmlbench.result"}')
         self.assert_refused(self.dmlbench("--config tiny.json --set calibration=k.json", 2), 2, "k.json: is no calibration")
-        self.assert_refused(self.dmlbench("--config tiny.json --set calibration=none.json", 2), 2, "calibration: cannot find none.json")
+        missing = self.dmlbench("--config tiny.json --set calibration=none.json", 2)
+        self.assert_refused(missing, 2, "calibration: cannot find none.json")
 
 
 if __name__ == "__main__":
