@@ -9,10 +9,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -72,22 +72,16 @@ void command_print(const struct command *c, FILE *out)
 
 /* ---- finding it ---------------------------------------------------------------------------------------------------------- */
 
-/* Takes `path` if it is a program, else frees it. */
-static bool is_program(char *path, char **found)
-{
-    struct stat about;
-    if (path && stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, X_OK) == 0) {
-        *found = path;
-        return true;
-    }
-    free(path);
-    return false;
-}
-
-static char *joined(int folder_bytes, const char *folder, const char *name)
+static bool is_program(int folder_bytes, const char *folder, const char *name, char **found)
 {
     char *path;
-    return asprintf(&path, "%.*s/%s", folder_bytes, folder, name) < 0 ? NULL : path;
+    struct stat about;
+    if (asprintf(&path, "%.*s/%s", folder_bytes, folder, name) < 0)
+        return false;
+    const bool is = stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, X_OK) == 0;
+    *found = is ? realpath(path, NULL) : NULL;
+    free(path);
+    return *found != NULL;
 }
 
 static bool on_path(const char *name, char **found)
@@ -95,7 +89,7 @@ static bool on_path(const char *name, char **found)
     for (const char *folder = getenv("PATH"); folder; folder = strchr(folder, ':')) {
         folder += *folder == ':';
         const int bytes = (int)strcspn(folder, ":");
-        if (bytes && is_program(joined(bytes, folder, name), found))
+        if (bytes && is_program(bytes, folder, name, found))
             return true;
     }
     return false;
@@ -109,7 +103,7 @@ status command_find(const char *name, const char *const *places, const char *rem
     const char *slash = strrchr(own, '/');
     const int folder_bytes = slash ? (int)(slash - own) : 0;
     for (; *places; places++)
-        if (is_program(joined(folder_bytes, own, *places), found))
+        if (is_program(folder_bytes, own, *places, found))
             return STATUS_OK;
     if (on_path(name, found))
         return STATUS_OK;
@@ -129,24 +123,40 @@ static sigset_t handed_on(void)
     return set;
 }
 
-/* `output` -1: inherited. mask: the signals that the child starts with blocked. */
-static int spawn(pid_t *child, char **words, int output, const sigset_t *mask)
+/* In the child. Returns only if there is nothing to become. */
+static void become(char **words, int output, const sigset_t *mask)
 {
-    posix_spawnattr_t how;
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_init(&how);
-    posix_spawn_file_actions_init(&files);
-    posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigmask(&how, mask);
-    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    const int nothing = open("/dev/null", O_RDONLY);
+    dup2(nothing, STDIN_FILENO);
     if (output >= 0) {
-        posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
-        posix_spawn_file_actions_adddup2(&files, output, STDERR_FILENO);
+        dup2(output, STDOUT_FILENO);
+        dup2(output, STDERR_FILENO);
     }
-    const int error = posix_spawnp(child, words[0], &files, &how, words, environ);
-    posix_spawn_file_actions_destroy(&files);
-    posix_spawnattr_destroy(&how);
-    return error;
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    execvp(words[0], words);
+}
+
+/* The child, when it runs its program; or minus an errno, the child's own if it found none. */
+static pid_t spawn(char **words, int output, const sigset_t *mask)
+{
+    int report[2], error = 0;
+    if (pipe2(report, O_CLOEXEC))
+        return -errno;
+    const pid_t child = fork();
+    if (child == 0) {
+        become(words, output, mask);
+        error = errno;
+        _exit(write(report[1], &error, sizeof error) < 0);
+    }
+    if (child < 0)
+        error = errno;
+    close(report[1]);
+    if (child > 0 && read(report[0], &error, sizeof error) > 0)
+        waitpid(child, NULL, 0);
+    close(report[0]);
+    return error ? -error : child;
 }
 
 /* `timeout` and others signal the group and the process: what comes twice within a second is one wish. */
@@ -174,18 +184,17 @@ status command_run(const struct command *c, const char *package, int output, int
 {
     const sigset_t signals = handed_on();
     sigset_t before;
-    pid_t child;
     if (c->out_of_memory || c->count == 0)
         return status_fail(STATUS_FAILED, "no memory for a command");
     fflush(NULL);
     sigprocmask(SIG_BLOCK, &signals, &before);
-    const int error = spawn(&child, c->words, output, &before);
-    if (error == 0)
+    const pid_t child = spawn(c->words, output, &before);
+    if (child > 0)
         *code = wait_for(child, &signals);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    if (error == ENOENT)
+    if (child > 0)
+        return STATUS_OK;
+    if (child == -ENOENT)
         return status_fail(STATUS_USAGE, "%s is not on the PATH (Debian: apt-get install %s)", c->words[0], package);
-    if (error)
-        return status_fail(STATUS_FAILED, "%s could not be started (%s)", c->words[0], strerror(error));
-    return STATUS_OK;
+    return status_fail(STATUS_FAILED, "%s could not be started (%s)", c->words[0], strerror(-child));
 }

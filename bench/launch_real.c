@@ -60,23 +60,27 @@ static bool is_file(const char *path)
 }
 
 /* Where the ranks go. Of other hosts only their list knows how many they take. */
-static void add_hosts(struct command *c, const struct launch *l)
+static status add_hosts(struct command *c, const struct launch *l)
 {
     static const char *const variables[] = { "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "OMP_NUM_THREADS", "LD_LIBRARY_PATH" };
+    if (strchr(l->hosts, '/') && !is_file(l->hosts))
+        return status_fail(STATUS_USAGE, "--hosts %s: no such file", l->hosts);
     add(c, is_file(l->hosts) ? "--hostfile" : "--host", l->hosts);
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
         if (getenv(variables[i]))
             add(c, "-x", variables[i]);
+    return STATUS_OK;
 }
 
-static void add_here(struct command *c, const struct launch *l)
+static status add_here(struct command *c, const struct launch *l)
 {
     struct topology t;
     command_add(c, "-q"); /* dmlbench says what is wrong */
     if (topology_read(&t, NULL) && l->ranks <= t.cores)
-        return;
+        return STATUS_OK;
     command_add(c, "--oversubscribe");
     add_mca(c, "mpi_yield_when_idle", "1");
+    return STATUS_OK;
 }
 
 static status add_settings(struct command *c, const struct option_values *mca)
@@ -96,22 +100,20 @@ status launch_real(struct command *c, const struct launch *l)
 {
     static const char *const places[] = { "dmlbench", NULL };
     char *program;
-    TRY(command_find("dmlbench", places, "make builds it", &program));
     command_add(c, "mpirun");
     if (geteuid() == 0)
         command_add(c, "--allow-run-as-root");
     command_add(c, "-np");
     command_add(c, "%d", l->ranks);
-    if (l->hosts)
-        add_hosts(c, l);
-    else
-        add_here(c, l);
+    TRY(l->hosts ? add_hosts(c, l) : add_here(c, l));
+    add_mca(c, "hwloc_base_binding_policy", "none");
     if (l->agent)
         add_mca(c, "plm_rsh_agent", l->agent);
-    const status s = add_settings(c, &l->mca);
+    TRY(add_settings(c, &l->mca));
     for (char *const *word = l->extra; *word; word++)
         command_add(c, "%s", *word);
+    TRY(command_find("dmlbench", places, "make builds it", &program));
     launch_add_program(c, program, l, NULL);
     free(program);
-    return s;
+    return STATUS_OK;
 }

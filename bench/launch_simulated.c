@@ -22,7 +22,6 @@ static const char *const exact[] = {
     "--cfg=network/model:CM02",           /* latency + n / bandwidth, and links that are shared evenly: no factors fitted to TCP */
     "--cfg=network/TCP-gamma:0",          /* no window that bounds a long link's bandwidth */
     "--cfg=network/crosstraffic:0",       /* what is received does not slow what is sent */
-    "--cfg=surf/precision:1e-12",         /* seconds that are taken for equal */
     "--cfg=smpi/simulate-computation:no", /* the host's own speed does not count; dmlbench charges its flop */
     "--cfg=smpi/wtime:0",                 /* asking costs nothing: for the time, or for a message */
     "--cfg=smpi/test:0",
@@ -102,6 +101,9 @@ static status platform_from_config(const struct launch *l, struct platform_file 
     free(with);
     TRY(s);
     s = config_settle_network(&c, l->ranks);
+    if (s == STATUS_OK && c.network.jitter_s > 0)
+        s = status_fail(STATUS_USAGE, "%s: network.jitter_s = %g, but simulated links have none (fits: 0)", c.origin,
+                        c.network.jitter_s);
     if (s == STATUS_OK)
         s = write_platform(l, &c, platform);
     config_free(&c);

@@ -1,6 +1,7 @@
 """dmlrun through the command line: what it starts, what the simulated network makes of messages, and how it ends."""
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -65,6 +66,19 @@ class Launch(InFolder):
             self.assert_times(messages, lambda a, b: INSIDE.values() if a // 2 == b // 2 else
                               (MATRIX["latency_s"][a // 2][b // 2], MATRIX["bandwidth_B_per_s"][a // 2][b // 2]))
 
+    def test_later_keys_change_the_platform(self):
+        self.network(node_ranks=1, between={"latency_s": 1, "bandwidth_B_per_s": 1e6})
+        self.write("more.json", '{"network": {"between": {"latency_s": 2, "bandwidth_B_per_s": 2e6}}}')
+        done = self.dmlrun("-np 2 --simulate net.json --with more.json --set network.between.bandwidth_B_per_s=1.6e9 --platform p.xml "
+                           "--set compute.rate_flop_per_s=5e8 --print")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        cluster = re.search(r'speed="(.*)f" lat="(.*)s" bw="(.*)Bps"', (self.folder / "p.xml").read_text())
+        self.assertEqual([float(x) for x in cluster.groups()], [5e8, (2 - 1e-8) / 2, 1.6e9])  # 16 bytes take 10 ns
+
+    def test_a_speed_that_is_not_stated_is_named(self):
+        self.write("net.json", '{"network": {"node_ranks": 1}}')
+        self.assertIn("simulated hosts make 1e+10 flop/s", self.dmlrun("-np 2 --simulate net.json --platform p.xml --print").stderr)
+
     def test_simulated_ranks_learn_the_same_bits(self):
         self.assertEqual(self.dmlrun("-np 16 --simulate cluster-64.json --config tiny.json --out sim.json --quiet").returncode, 0)
         self.assertEqual(self.dmlrun("-np 16 --config tiny.json --out mpi.json --quiet").returncode, 0)
@@ -104,6 +118,13 @@ class Launch(InFolder):
             self.assertIn("interrupted", said)
             self.assertEqual(json.loads(out.read_text())["run"]["status"], "failed")
 
+    def test_a_run_ends_with_its_launcher(self):
+        with subprocess.Popen([BUILD / "dmlrun", "-np", "2", "--config", "tiny.json", "--set", "measure.steps=1000000"], cwd=self.folder,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            time.sleep(2)
+            process.kill()
+            process.communicate(timeout=20)  # until the last that holds the pipe has ended
+
     def test_an_interrupted_simulation_ends(self):
         command = [BUILD / "dmlrun", "-np", "4", "--simulate", "cluster-64.json", "--config", "tiny.json", "--set",
                    "measure.steps=1000000"]
@@ -136,6 +157,8 @@ class Launch(InFolder):
             ("-np 2 --config tiny.json --simulate cluster-64.json --print", "--platform FILE keeps it", {}),
             ("-np 2 --config tiny.json --simulate cluster-64.json --set 'name=a b'", "'name=a b': smpirun hands on no word", {}),
             ("-np 2 --config tiny.json --simulate cluster-64.json --set network.nodse=1", "--set: network.nodse: no such key", {}),
+            ("-np 2 --config tiny.json --simulate cluster-64.json --set network.jitter_s=1e-6", "network.jitter_s = 1e-06", {}),
+            ("-np 2 --config tiny.json --hosts no/hosts", "--hosts no/hosts: no such file", {}),
             ("-np 2 --config tiny.json --mca btl", "--mca btl: must be NAME=VALUE", {}),
             ("-np 2 --config tiny.json --platform p.xml", "--platform p.xml: a platform is made for --simulate", {}),
         ]
