@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/blas_kernel.h"
 #include "bench/environment.h"
 #include "bench/launch.h"
 
@@ -103,8 +104,11 @@ static status run(struct options *o, int argc, char **argv, int *code)
         print_help();
     else if (o->version)
         printf("dmlrun %s\n", environment_version());
-    else
+    else {
+        if (o->launch.simulate)
+            blas_kernel_choose(argv); /* what real ranks do for themselves and simulated ones cannot: they inherit it */
         TRY(launch(o, code));
+    }
     return options_printed();
 }
 
