@@ -11,7 +11,7 @@
 #include "collectives/status.h"
 #include "kernels/key.h"
 
-enum { MEMBER_OPTIONS_BYTES = 256 };
+enum { MEMBER_OPTIONS_BYTES = 256, CONFIG_LENGTH_CLASSES = 32 };
 enum { PLAN_STAGES_MAX = 1024, PLAN_TASKS_MAX = 100000000, PLAN_MICRO_BATCHES_MAX = 1 << 14 };
 
 /* A family member that the config names, with its options struct filled from the member's own rows. */
@@ -64,8 +64,9 @@ struct config {
         double jitter_s;
         int64_t seed;
     } network;
-    int node_ranks_seen;     /* no key: places_node_ranks of the hosts that the ranks run on; 0: not looked at */
-    const char *calibration; /* "": none */
+    int node_ranks_seen; /* no key: places_node_ranks of the hosts that the ranks run on; 0: not looked at */
+    unsigned char allreduce_chosen[CONFIG_LENGTH_CLASSES]; /* no key: see gradient_choice.h */
+    const char *calibration;                               /* "": none */
     struct {
         int64_t steps, warmup_steps;
         bool verify; /* check gradients before timing */

@@ -32,7 +32,13 @@ static const struct member *optimizer_at(size_t i)
 }
 static const struct member *allreduce_at(size_t i)
 {
-    return allreduces[i] ? &allreduces[i]->member : NULL;
+    static const struct member chosen = { .name = "auto", .help = "by the length of the vector: what is least on the links known" };
+    size_t named = 0;
+    while (named < i && allreduces[named])
+        named++;
+    if (named < i)
+        return NULL;
+    return allreduces[i] ? &allreduces[i]->member : &chosen;
 }
 static const struct member *compressor_at(size_t i)
 {

@@ -129,7 +129,8 @@ static status simulated_links_are_simulated(struct config *c, int ranks)
 static status fabric_can_sum(struct config *c, int ranks)
 {
     (void)ranks;
-    if (allreduce_find(c->exchange.allreduce)->rounds || fabric_find(c->fabric.name)->start_sum)
+    const struct allreduce *a = allreduce_find(c->exchange.allreduce);
+    if (!a || a->rounds || fabric_find(c->fabric.name)->start_sum)
         return STATUS_OK;
     return status_fail(STATUS_USAGE,
                        "%s: exchange.allreduce = \"%s\" sends messages of its own, which fabric.name = \"%s\" does not see and "

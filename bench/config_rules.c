@@ -50,7 +50,7 @@ static status allreduce_suits_the_replicas(struct config *c, int ranks)
     (void)ranks;
     const struct allreduce *a = allreduce_find(c->exchange.allreduce);
     const int replicas = (int)c->parallel.data;
-    const char *why = a->refuses ? a->refuses(places_replicas(c, replicas), (size_t)c->exchange.bucket_B / 4) : NULL;
+    const char *why = a && a->refuses ? a->refuses(places_replicas(c, replicas), (size_t)c->exchange.bucket_B / 4) : NULL;
     if (!why)
         return STATUS_OK;
     return status_fail(STATUS_USAGE, "%s: exchange.allreduce = \"%s\" does not run on %d replicas: %s", c->origin,

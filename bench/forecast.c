@@ -9,6 +9,7 @@
 #include "bench/batch.h"
 #include "bench/compute.h"
 #include "bench/footprint.h"
+#include "bench/gradient_choice.h"
 #include "bench/message.h"
 #include "bench/tensor.h"
 

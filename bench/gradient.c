@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/gradient_choice.h"
 #include "bench/gradient_parts.h"
 #include "bench/pages.h"
 #include "bench/places.h"

@@ -53,12 +53,6 @@ struct gradient_shape {
 /* Pure. Whether codes travel, and not sums. */
 bool gradient_is_coded(const struct config *c);
 
-/* Pure. The algorithm that sums n floats over this team of replicas. */
-const struct allreduce *gradient_allreduce(const struct config *c, struct team t, size_t n);
-
-/* Pure. Whether it may be one that needs a window. */
-bool gradient_shares_memory(const struct config *c);
-
 /* Pure. NULL, or why parallel.zero cannot be done so, a part of a sentence with what would fit; valid until the next call. */
 const char *gradient_refuses(const struct config *c, int replicas, int64_t leaves);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/gradient_choice.h"
 #include "bench/gradient_parts.h"
 #include "bench/places.h"
 
@@ -31,21 +32,10 @@ int buckets_in_flight(const struct config *c)
     return c->exchange.overlap ? 2 : 0;
 }
 
-const struct allreduce *gradient_allreduce(const struct config *c, struct team t, size_t n)
-{
-    (void)t;
-    (void)n;
-    return allreduce_find(c->exchange.allreduce);
-}
-
-bool gradient_shares_memory(const struct config *c)
-{
-    return way_of(c) != ORDERED && allreduce_find(c->exchange.allreduce)->share;
-}
-
 static const char *algorithm_refuses(const struct config *c, char *why, size_t room)
 {
-    if (way_of(c) == ORDERED || allreduce_find(c->exchange.allreduce)->scatter_rounds)
+    const struct allreduce *named = allreduce_find(c->exchange.allreduce); /* NULL: auto, which keeps to what fits */
+    if (way_of(c) == ORDERED || !named || named->scatter_rounds)
         return NULL;
     char fits[128] = "";
     for (size_t i = 0; allreduces[i]; i++)
@@ -397,11 +387,26 @@ static void plan_memory(struct gradient_plan *plan, const struct config *c, cons
 }
 
 /* What is sent and how it is called, of sums. */
+/* Of the first bucket, and of the last, which may be shorter. */
+static const char *algorithm_name(const struct config *c, const struct gradient_shape *s, int ranks)
+{
+    static char text[96];
+    const struct team t = places_replicas(c, ranks);
+    const int last = bucket_count(c, s) - 1;
+    const char *first_name = gradient_allreduce(c, t, bucket_place(c, s, 0).n)->member.name;
+    const char *last_name = gradient_allreduce(c, t, bucket_place(c, s, last).n)->member.name;
+    if (allreduce_find(c->exchange.allreduce))
+        return c->exchange.allreduce;
+    snprintf(text, sizeof text, "auto: %s%s%s", first_name, first_name == last_name ? "" : ", the last bucket by ",
+             first_name == last_name ? "" : last_name);
+    return text;
+}
+
 static void plan_sums(struct gradient_plan *plan, const struct config *c, const struct gradient_shape *s, int rank, int ranks)
 {
     const double m = exchanges_leaves(c) ? (double)(s->leaves / ranks) : 1, passes = 2 * m + (double)s->recomputed;
     plan->op = c->parallel.zero ? "reduce-scatter" : "allreduce";
-    plan->algorithm = way_of(c) == ORDERED ? "ordered" : c->exchange.allreduce;
+    plan->algorithm = way_of(c) == ORDERED ? "ordered" : algorithm_name(c, s, ranks);
     plan->logical_B = m * 4 * (double)s->n;
     for (int b = 0; b < plan->buckets; b++) {
         const struct range place = bucket_place(c, s, b);

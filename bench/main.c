@@ -13,6 +13,7 @@
 #include "bench/calibrate.h"
 #include "bench/conformance.h"
 #include "bench/explain.h"
+#include "bench/gradient_choice.h"
 #include "bench/interrupt.h"
 #include "bench/options.h"
 #include "bench/places.h"
@@ -231,7 +232,7 @@ static status take_places(struct session *s)
     enum binder by = BOUND_BY_NOBODY;
     TRY(status_agree(s->options.explain ? STATUS_OK : topology_bind(c->parallel.binding, &seating, &by), s->job.world));
     report_meet(&s->report, &s->job, seat.mpi_rank, by);
-    return STATUS_OK;
+    return gradient_choose(&s->config, &s->job);
 }
 
 static status experiment(struct session *s)
@@ -240,12 +241,12 @@ static status experiment(struct session *s)
         return run_calibration(s);
     TRY(load_config(&s->job, &s->options, &s->config));
     s->configured = true;
+    TRY(take_places(s));
     if (s->options.audit && gradient_shares_memory(&s->config))
         return status_fail(STATUS_USAGE,
                            "%s: --audit counts messages, and exchange.allreduce = \"%s\" goes through shared memory (fits: another "
                            "exchange.allreduce)",
                            s->config.origin, s->config.exchange.allreduce);
-    TRY(take_places(s));
     if (s->options.explain)
         return status_agree(s->job.rank ? STATUS_OK : explain(&s->config, s->job.ranks, s->report.hosts, stdout), s->job.world);
     return run_and_report(s);

@@ -8,6 +8,7 @@
 #include "bench/batch.h"
 #include "bench/footprint.h"
 #include "bench/gradient.h"
+#include "bench/gradient_choice.h"
 #include "bench/message.h"
 #include "bench/places.h"
 #include "bench/tensor.h"

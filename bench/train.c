@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/batch.h"
+#include "bench/gradient_choice.h"
 #include "bench/pages.h"
 #include "bench/passes.h"
 #include "bench/places.h"

@@ -121,6 +121,17 @@ class Run(InFolder):
         done = self.dmlbench("--config tiny.json --audit --set exchange.allreduce=shm", 2)
         self.assert_refused(done, 2, 'exchange.allreduce = "shm" goes through shared memory')
 
+    def test_what_auto_picked_is_in_the_result_and_is_what_ran(self):
+        for ranks, more, picked in ((4, "", "shm"), (4, "--set network.node_ranks=2", "hierarchical"), (1, "", None)):
+            with self.subTest(ranks=ranks, more=more):
+                auto = self.run_ok(f"--config tiny.json --set exchange.allreduce=auto --set exchange.bucket_B=60000 {more}", ranks)
+                gradient = next(row for row in auto["comm"] if row["name"] == "gradient")
+                if picked:
+                    self.assertTrue(gradient["algorithm"].startswith(f"auto: {picked}"), gradient["algorithm"])
+                    named = self.run_ok(f"--config tiny.json --set exchange.allreduce={picked} --set exchange.bucket_B=60000 {more}", ranks)
+                    self.assertEqual(auto["samples"]["loss"], named["samples"]["loss"])
+                self.assertTrue(auto["comm_total"]["match"])
+
     def test_an_audit_of_any_layout_closes_and_tells_checking_from_training(self):
         layouts = ["parallel.pipeline=2", "parallel.tensor=2 --set parallel.sequence=true", "parallel.pipeline=2 --set parallel.tensor=2",
                    "parallel.pipeline=4 --set parallel.schedule.name=chimera --set parallel.data=1", "parallel.zero=1", "parallel.zero=3"]
