@@ -3,11 +3,9 @@
 #include "collectives/clock.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "collectives/fabric.h"
-#include "collectives/job.h"
 
 enum { QUESTIONS = 100 };
 
@@ -33,52 +31,40 @@ static struct clock_reading ask(struct fabric *f, MPI_Comm pair)
     return (struct clock_reading){ told[0], told[1], told[2] };
 }
 
-/* Rank 0 and `other` alone. */
-static MPI_Comm pair_with(struct fabric *f, int other)
+/* first: the first ranks of all hosts. Splitting sends nothing that monitoring takes for the program's; making a group would. */
+static void read_hosts(struct clock_reading *r, struct fabric *f, MPI_Comm first)
 {
-    MPI_Group all, two;
+    int me, hosts;
     MPI_Comm pair;
-    MPI_Comm_group(f->comm, &all);
-    MPI_Group_incl(all, 2, (const int[]){ 0, other }, &two);
-    MPI_Comm_create_group(f->comm, two, other, &pair);
-    MPI_Group_free(&all);
-    MPI_Group_free(&two);
-    return pair;
-}
-
-static struct clock_reading ask_pair(struct fabric *f, int other)
-{
-    MPI_Comm pair = pair_with(f, other);
-    const struct clock_reading r = ask(f, pair);
-    MPI_Comm_free(&pair);
-    return r;
-}
-
-/* Where every host but rank 0's has a first rank. */
-static void read_hosts(struct clock_reading *r, struct fabric *f, int *first_of_host, int first)
-{
-    MPI_Allgather(&first, 1, MPI_INT, first_of_host, 1, MPI_INT, f->comm);
-    for (int other = 1; other < f->ranks; other++)
-        if (first_of_host[other] && f->rank == 0)
-            ask_pair(f, other);
-        else if (first_of_host[other] && f->rank == other)
-            *r = ask_pair(f, other);
+    MPI_Comm_rank(first, &me);
+    MPI_Comm_size(first, &hosts);
+    for (int other = 1; other < hosts; other++) {
+        MPI_Comm_split(first, me == 0 || me == other ? 0 : MPI_UNDEFINED, me, &pair);
+        if (pair == MPI_COMM_NULL)
+            continue;
+        const struct clock_reading answer = ask(f, pair);
+        if (me == other)
+            *r = answer;
+        MPI_Comm_free(&pair);
+    }
 }
 
 void clock_read(struct clock_reading *r, struct fabric *f, MPI_Comm host)
 {
-    const struct job job = job_of(f->comm);
-    MPI_Comm mine = host;
-    int *first_of_host = job_allocate(&job, (size_t)f->ranks * sizeof *first_of_host), among;
+    MPI_Comm mine = host, first;
+    int among;
     if (host == MPI_COMM_NULL)
         MPI_Comm_split_type(f->comm, MPI_COMM_TYPE_SHARED, f->rank, MPI_INFO_NULL, &mine);
     MPI_Comm_rank(mine, &among);
+    MPI_Comm_split(f->comm, among == 0 ? 0 : MPI_UNDEFINED, f->rank, &first);
     *r = (struct clock_reading){ 0 };
-    read_hosts(r, f, first_of_host, among == 0);
+    if (first != MPI_COMM_NULL) {
+        read_hosts(r, f, first);
+        MPI_Comm_free(&first);
+    }
     MPI_Bcast(r, sizeof *r, MPI_BYTE, 0, mine);
     if (host == MPI_COMM_NULL)
         MPI_Comm_free(&mine);
-    free(first_of_host);
 }
 
 struct clock_fit clock_fit(const struct clock_reading *first, const struct clock_reading *second)

@@ -180,19 +180,29 @@ class Hosts(OnHosts):
         self.assertEqual([rank["host"] for rank in there["platform"]["ranks"]], ["host0", "host1", "host2", "host3"])
 
     def test_times_of_hosts_are_by_one_clock(self):
-        """Clocks 1000 s apart; a bubble of 3 / 11 as on one host."""
+        """Clocks are 1000 s apart, where the kernel can. By them activations would have been sent long before anybody waited, so
+        that nobody was idle for one."""
         clocks = [float(s) for s in self.hosts_ok("run", f"-n 2 {sys.executable} -c 'import time; print(time.monotonic())'").split()]
-        for _ in range(3):  # other programs on the cores only delay
-            self.hosts_ok("run", f"-n 4 --config '{ROOT}/configs/bubble.json' --quiet --set measure.steps=6 --set measure.verify=false "
-                                 f"--set batch.global=8 --out 'r {len(self.outs())}.json'")
-            result = json.loads(self.outs()[-1].read_text())
-            platform, bubble = result["platform"], result["metrics"]["bubble_frac_measured"]
-            self.assertGreater(platform["clock_uncertainty_s"], 0)
-            if abs(clocks[0] - clocks[1]) > 500:  # the kernel has clocks of their own for namespaces
-                self.assertAlmostEqual(platform["clock_offset_max_s"], 3000, delta=platform["clock_uncertainty_s"] + 1e-6)
-            if bubble is not None and abs(bubble - 3 / 11) < 0.08:  # one clock too early or late: 0.13 or so
-                return
-        self.fail(f"bubble {bubble} of {3 / 11}, {platform['clock_uncertainty_s']} s")
+        self.hosts_ok("run", f"-n 4 --config '{ROOT}/configs/bubble.json' --quiet --set measure.steps=6 --set measure.verify=false --set "
+                             "batch.global=8 --out bubble.json")
+        result = json.loads((self.folder / "bubble.json").read_text())
+        platform = result["platform"]
+        self.assertTrue(0 < platform["clock_uncertainty_s"] < 0.01)
+        if abs(clocks[0] - clocks[1]) > 500:
+            self.assertAlmostEqual(platform["clock_offset_max_s"], 3000, delta=platform["clock_uncertainty_s"] + 1e-6)
+        if result["metrics"]["bubble_frac_measured"] is None:  # noise
+            self.assertIn("clocks", result["metrics"]["bubble_frac_measured_why"])
+            return
+        self.assertGreater(result["metrics"]["bubble_frac_measured"], 0.2)  # 3 / 11 on quiet cores
+        self.assertGreater(platform["ranks"][3]["idle_activation_s"], platform["ranks"][3]["transfer_s"])
+        self.assertGreater(platform["ranks"][0]["idle_gradient_s"], platform["ranks"][0]["transfer_s"])
+
+    def test_monitoring_sees_what_was_counted(self):
+        """Neither clocks nor the hosts' set-up send anything that it takes for the steps'."""
+        self.hosts_ok("run", "-n 2 --ranks-per-host 2 --config tiny.json --audit --quiet --out audited.json")
+        total = json.loads((self.folder / "audited.json").read_text())["comm_total"]
+        self.assertEqual((total["measured_by"], total["match"]), ("monitoring", True))
+        self.assertEqual(total["wire_B_measured"], total["wire_B_counted"])
 
     def test_interfaces_count_what_was_predicted(self):
         """1448 bytes of payload are 66 more on a cable, and half as much again for acknowledgements. With two ranks on each of two
