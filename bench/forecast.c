@@ -43,15 +43,6 @@ static int rank_at(const struct view *v, int data, int stage, int tensor)
     return grid_rank(degree, v->config->parallel.order, at);
 }
 
-static double slowdown_of(const struct config *c, int rank)
-{
-    const struct matrix *m = &c->charge.slowdown;
-    for (size_t i = 0; i < m->rows; i++)
-        if ((int)m->values[2 * i] == rank)
-            return m->values[2 * i + 1];
-    return 1;
-}
-
 static status look_at(struct view *v, int stage)
 {
     const struct config *c = v->config;
@@ -61,7 +52,7 @@ static status look_at(struct view *v, int stage)
     v->slowdown = 1;
     for (int d = 0; d < c->parallel.data; d++)
         for (int t = 0; t < c->parallel.tensor; t++)
-            v->slowdown = fmax(v->slowdown, slowdown_of(c, rank_at(v, d, stage, t)));
+            v->slowdown = fmax(v->slowdown, compute_slowdown(c, rank_at(v, d, stage, t)));
     return STATUS_OK;
 }
 
