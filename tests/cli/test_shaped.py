@@ -34,7 +34,7 @@ class Shaped(InFolder):
         sets = "--set exchange.segment_B=4194304 --set measure.steps=4 --set measure.warmup_steps=1"
         for latency_s, bandwidth in ((0.05, 1e9), (0.001, 2e6)):
             with self.subTest(latency_s=latency_s, bandwidth=bandwidth):
-                for _ in range(4):
+                for _ in range(6):
                     result = self.run_ok(f"--config tiny.json {sets} {SLOW.format(latency_s, bandwidth)} --set network.node_ranks=1", 2)
                     stated_s = 2 * (latency_s + 2 * result["model"]["parameters_count"] / bandwidth)
                     ratio = median_step_s(result) / stated_s
@@ -43,22 +43,20 @@ class Shaped(InFolder):
                         break
                 self.assertLess(ratio, 1.15)
 
-    def test_a_straggler_takes_its_factor_longer(self):
-        sets = "--set compute.slowdown=[[1,4]] --set compute.name=sleep --set compute.forward_s=0.004 --set compute.backward_s=0.004"
-        for _ in range(4):
-            phases = self.run_ok(f"--config tiny.json --set measure.steps=3 {sets}", 2)["samples"]["phase_s"]
-            forward = numpy.median(numpy.array(phases["forward"]), axis=1)
-            if 3.5 < forward[1] / forward[0] < 4.5:
+    def assert_straggler(self, sets, slow, low, high):
+        """Forward seconds of rank `slow` over those of the other, best steps; again where other programs had the cores."""
+        for _ in range(6):
+            phases = self.run_ok(f"--config tiny.json {sets}", 2)["samples"]["phase_s"]
+            forward = numpy.array(phases["forward"]).min(axis=1)
+            ratio = forward[slow] / forward[1 - slow]
+            if low < ratio < high:
                 break
-        self.assertTrue(3.5 < forward[1] / forward[0] < 4.5, forward)
+        self.assertTrue(low < ratio < high, forward)
 
-    def test_a_straggler_with_arithmetic_of_its_own_is_slower_too(self):
-        for _ in range(4):
-            phases = self.run_ok("--config tiny.json --set compute.slowdown=[[0,20]]", 2)["samples"]["phase_s"]
-            forward = numpy.median(numpy.array(phases["forward"]), axis=1)
-            if 10 < forward[0] / forward[1] < 40:
-                break
-        self.assertTrue(10 < forward[0] / forward[1] < 40, forward)
+    def test_a_straggler_takes_its_factor_longer(self):
+        self.assert_straggler("--set compute.slowdown=[[1,4]] --set compute.name=sleep --set compute.forward_s=0.004 "
+                              "--set compute.backward_s=0.004 --set measure.steps=4", 1, 3.5, 4.5)
+        self.assert_straggler("--set compute.slowdown=[[0,20]]", 0, 10, 30)  # arithmetic of its own; small sleeps are longer
 
     def test_what_cannot_be_shaped_is_refused(self):
         done = self.dmlbench("--config tiny.json --set fabric.name=shaped --set network.nodes=1 --set network.node_ranks=2", 4)

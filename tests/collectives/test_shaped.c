@@ -6,7 +6,9 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "collectives/engine.h"
 #include "collectives/ports.h"
@@ -62,6 +64,44 @@ static struct cluster apart(double latency_s, double bandwidth_B_per_s)
     };
 }
 
+/* ---- whose cores these are ------------------------------------------------------------------------------------------------- */
+
+/* CPU seconds of everybody else since the machine was started, the hypervisor's guests included, to 10 ms. */
+static double others_s(void)
+{
+    double t[8] = { 0 }, all_s = 0, own_s;
+    struct rusage own;
+    FILE *stat = fopen("/proc/stat", "r");
+    if (stat && fscanf(stat, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", t, t + 1, t + 2, t + 3, t + 4, t + 5, t + 6, t + 7) == 8)
+        for (int i = 0; i < 8; i++)
+            all_s += i == 3 || i == 4 ? 0 : t[i] / (double)sysconf(_SC_CLK_TCK); /* 3, 4: idle */
+    if (stat)
+        fclose(stat);
+    getrusage(RUSAGE_SELF, &own);
+    own_s = (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec) + 1e-6 * (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec);
+    MPI_Allreduce(MPI_IN_PLACE, &own_s, 1, MPI_DOUBLE, MPI_SUM, job.world);
+    return all_s - own_s;
+}
+
+struct meter {
+    double began_s, others_s;
+};
+
+static struct meter begin_meter(void)
+{
+    return (struct meter){ now_s(), others_s() };
+}
+
+/* Collective: a time that was missed where others had more than a tenth of a core says nothing. */
+static void assert_in_time(bool in_time, const struct meter *m)
+{
+    double others_frac = (others_s() - m->others_s) / (now_s() - m->began_s);
+    MPI_Bcast(&others_frac, 1, MPI_DOUBLE, 0, job.world);
+    if (others_frac > 0.1 && !in_time)
+        skip_on_all_ranks("other programs have the cores");
+    assert_on_all_ranks(in_time);
+}
+
 /* ---- time ------------------------------------------------------------------------------------------------------------------ */
 
 /* Seconds that a message takes from rank 0 to rank 1, known to both. Its first bytes say when it was sent. */
@@ -94,6 +134,7 @@ static void a_message_takes_its_stated_time_within_5_percent(void **state)
     static unsigned char x[1 << 24];
     if (job.ranks > 2)
         skip_on_all_ranks("two ranks are enough");
+    const struct meter meter = begin_meter();
     for (size_t r = 0; r < 4; r++) {
         struct net n;
         open_net(&n, apart(1e-4, rates[r]), job.world);
@@ -108,7 +149,7 @@ static void a_message_takes_its_stated_time_within_5_percent(void **state)
             if (stated_s < 1.5 && job.rank == 0)
                 print_message("%8zu B at %5.0f Mb/s: %9.3f ms stated, %.4f times that measured\n", sizes[s], rates[r] * 8e-6,
                               1e3 * stated_s, ratio);
-            assert_on_all_ranks(stated_s >= 1.5 || ratio < 1.05);
+            assert_in_time(stated_s >= 1.5 || ratio < 1.05, &meter);
         }
         close_net(&n);
     }
@@ -136,6 +177,7 @@ static void a_ring_takes_its_formulas_time_within_10_percent(void **state)
         size_t floats;
     } cases[] = { { 1e-4, 1.25e8, 1 << 21 }, { 1e-3, 1.25e9, 1 << 20 }, { 5e-3, 1.25e9, 1 << 16 }, { 1e-3, 1.25e7, 1 << 18 } };
     static float x[1 << 21];
+    const struct meter meter = begin_meter();
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct net n;
         struct engine *e;
@@ -155,7 +197,7 @@ static void a_ring_takes_its_formulas_time_within_10_percent(void **state)
         if (job.rank == 0)
             print_message("ring of %d, %zu floats, %.1f ms, %.0f Mb/s: %.2f ms by formula, %.4f times that measured\n", p,
                           cases[c].floats, 1e3 * cases[c].latency_s, cases[c].bandwidth_B_per_s * 8e-6, 1e3 * formula_s, ratio);
-        assert_on_all_ranks(ratio < 1.1);
+        assert_in_time(ratio < 1.1, &meter);
         engine_close(e);
         close_net(&n);
     }
@@ -169,6 +211,7 @@ static void a_message_travels_while_its_sender_computes(void **state)
     const double latency_s = 0.02, length_s = sizeof x / 1.25e8;
     struct net n;
     open_net(&n, apart(latency_s, 1.25e8), job.world);
+    const struct meter meter = begin_meter();
     bool ok = false;
     for (int i = 0; i < TRIES && !ok; i++) {
         fabric_request r = { 0 };
@@ -188,7 +231,7 @@ static void a_message_travels_while_its_sender_computes(void **state)
         MPI_Allreduce(MPI_IN_PLACE, &good, 1, MPI_INT, MPI_MIN, job.world);
         ok = good;
     }
-    assert_on_all_ranks(ok);
+    assert_in_time(ok, &meter);
     close_net(&n);
 }
 
@@ -199,6 +242,7 @@ static void a_send_is_done_when_it_has_left_and_a_receive_when_it_is_due(void **
     struct net n;
     double s[2] = { 0 }; /* send, receive */
     open_net(&n, apart(0.1, 1.25e7), job.world);
+    const struct meter meter = begin_meter();
     for (int i = 0; i < TRIES && (i == 0 || s[0] > 0.02 || s[1] > 0.12); i++) {
         fabric_request r = { 0 };
         MPI_Barrier(job.world);
@@ -214,8 +258,37 @@ static void a_send_is_done_when_it_has_left_and_a_receive_when_it_is_due(void **
         }
         MPI_Allreduce(MPI_IN_PLACE, s, 2, MPI_DOUBLE, MPI_MAX, job.world);
     }
-    assert_on_all_ranks(s[0] > 0.01 - 1e-6 && s[0] < 0.02);
-    assert_on_all_ranks(s[1] > 0.1 && s[1] < 0.12);
+    assert_in_time(s[0] > 0.01 - 1e-6 && s[0] < 0.02 && s[1] > 0.1 && s[1] < 0.12, &meter);
+    close_net(&n);
+}
+
+/* 125 kB at 100 Mb/s take 10 ms, and four ranks of one node have one link: the ports are the same memory for all of them. */
+static void ranks_of_a_node_share_its_link(void **state)
+{
+    (void)state;
+    if (job.ranks < 8)
+        skip_on_all_ranks("two nodes of four");
+    const struct cluster cluster = {
+        .nodes = 2, .node_ranks = 4, .inside = { 0, 1e9 }, .between = { 0.01, 1.25e7 }, .shared = true, .seed = 1
+    };
+    static unsigned char x[125000];
+    struct net n;
+    double most_s = INFINITY;
+    open_net(&n, cluster, job.world);
+    const struct meter meter = begin_meter();
+    for (int i = 0; i < TRIES && most_s > 0.055; i++) {
+        fabric_request r = { 0 };
+        MPI_Barrier(job.world);
+        most_s = -now_s();
+        if (job.rank < 4)
+            fabric_send(&n.fabric, PURPOSE_GRADIENT, x, sizeof x, job.rank + 4, 0, &r);
+        else
+            fabric_recv(&n.fabric, x, sizeof x, job.rank - 4, 0, &r);
+        fabric_wait(&n.fabric, &r);
+        most_s += now_s();
+        MPI_Allreduce(MPI_IN_PLACE, &most_s, 1, MPI_DOUBLE, MPI_MAX, job.world);
+    }
+    assert_in_time(most_s > 0.045 && most_s < 0.055, &meter); /* the barrier is left within less than 5 ms */
     close_net(&n);
 }
 
@@ -225,7 +298,7 @@ static void a_group_of_ranks_has_the_links_of_their_places(void **state)
     (void)state;
     if (job.ranks < 8)
         skip_on_all_ranks("two nodes of four");
-    const struct cluster cluster = { .nodes = 2, .node_ranks = 4, .inside = { 1e-3, 1e9 }, .between = { 0.1, 1e9 }, .seed = 1 };
+    const struct cluster cluster = { .nodes = 2, .node_ranks = 4, .inside = { 1e-3, 1e9 }, .between = { 0.3, 1e9 }, .seed = 1 };
     MPI_Comm turned;
     struct net n;
     double took_s[8];
@@ -241,8 +314,8 @@ static void a_group_of_ranks_has_the_links_of_their_places(void **state)
     const double mine_s = now_s() - began_s;
     fabric_wait(&n.fabric, &s);
     MPI_Allgather(&mine_s, 1, MPI_DOUBLE, took_s, 1, MPI_DOUBLE, job.world);
-    assert_on_all_ranks(took_s[0] < 0.09 && took_s[2] > 0.09 && took_s[4] < 0.09 && took_s[6] > 0.09);
-    assert_on_all_ranks(took_s[1] < 0.09 && took_s[3] > 0.09 && took_s[5] < 0.09 && took_s[7] > 0.09);
+    assert_on_all_ranks(took_s[0] < 0.15 && took_s[2] > 0.15 && took_s[4] < 0.15 && took_s[6] > 0.15);
+    assert_on_all_ranks(took_s[1] < 0.15 && took_s[3] > 0.15 && took_s[5] < 0.15 && took_s[7] > 0.15);
     close_net(&n);
     MPI_Comm_free(&turned);
 }
@@ -400,6 +473,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_ring_takes_its_formulas_time_within_10_percent),
         cmocka_unit_test(a_message_travels_while_its_sender_computes),
         cmocka_unit_test(a_send_is_done_when_it_has_left_and_a_receive_when_it_is_due),
+        cmocka_unit_test(ranks_of_a_node_share_its_link),
         cmocka_unit_test(a_group_of_ranks_has_the_links_of_their_places),
         cmocka_unit_test(any_number_of_messages_in_any_order_of_tags_arrive_whole),
         cmocka_unit_test(waiting_for_several_returns_with_the_one_that_is_due_first),
