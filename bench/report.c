@@ -273,6 +273,9 @@ static void warn_of_messages(struct report *r, const struct run *run)
              c->parallel.activation_compressor.name);
 }
 
+/* More than that is worth a word. */
+#define LATE_FRAC 0.1
+
 static void fill_warnings(struct report *r, const struct run *run)
 {
     struct result *out = &r->result;
@@ -286,6 +289,9 @@ static void fill_warnings(struct report *r, const struct run *run)
              "stages that share cores lend each other what they idle: with compute.name sleep the measured bubble is a pipeline's");
     if (out->samples.measured_steps < 6)
         warn(r, "%g measured steps are too few for an interval of the median (6 or more)", out->samples.measured_steps);
+    if (out->metrics.late_frac.value > LATE_FRAC)
+        warn(r, "this machine is too slow for the stated links: of the time spent waiting for messages, in %.0f %% they were due",
+             1e2 * out->metrics.late_frac.value);
     if (out->metrics.mfu_frac.value > 1)
         warn(r, "MFU above 1: something else disturbed the measurement of sgemm's rate more than the steps");
     if (out->correctness.loss_last > 2 * out->correctness.loss_first)

@@ -73,6 +73,7 @@ void fill_metrics(struct result *out, const struct run *run, double *work)
 {
     fill_times(out, work);
     fill_overlap(out, run, work);
+    out->metrics.late_frac = maybe(run->late_frac, "messages come when they come: fabric.name \"shaped\" states when");
     const double flop = out->model.flop_forward + out->model.flop_backward, peak = run->sgemm_flop_per_s;
     const char *no_peak = job_is_simulated() ? "simulated time has no sgemm rate" : "not measured";
     out->metrics.sgemm_flop_per_s = maybe(peak, no_peak);

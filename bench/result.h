@@ -97,7 +97,7 @@ struct result {
     } compression;
     struct {
         struct statistic step_s, throughput_samples_per_s;
-        struct maybe mfu_frac, overlap_frac, sgemm_flop_per_s;
+        struct maybe mfu_frac, overlap_frac, late_frac, sgemm_flop_per_s;
         struct maybe bubble_frac_theory, bubble_frac_planned, bubble_frac_measured, bubble_ratio_measured;
         double peak_rss_B;
     } metrics;

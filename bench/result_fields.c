@@ -223,6 +223,9 @@ const struct field result_fields[] = {
       .help = "Sum over the ranks of sgemm's rate while all multiply at once (512 x 512 x 512), before or after the steps, the "
               "better." },
     { "metrics.overlap_frac", FIELD_MAYBE, AT(metrics.overlap_frac), .help = "Share of the exchange hidden by computation." },
+    { "metrics.late_frac", FIELD_MAYBE, AT(metrics.late_frac),
+      .help = "Of the time that ranks waited for messages on stated links (fabric shaped), the share in which the message was due: "
+              "what this machine adds to the network, over all steps." },
     { "metrics.bubble_frac_theory", FIELD_MAYBE, AT(metrics.bubble_frac_theory),
       .help = "Idle share of the pipeline by its schedule: every pass 1, a whole backward pass 2, messages free." },
     { "metrics.bubble_frac_planned", FIELD_MAYBE, AT(metrics.bubble_frac_planned),

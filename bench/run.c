@@ -38,7 +38,7 @@ static status set_up(struct run *r)
 {
     const struct config *c = r->config;
     r->sgemm_flop_per_s = r->gradient_error = r->exchange_alone_s = r->dense_alone_s = NAN;
-    r->clock_offset_s = r->clock_uncertainty_s = r->frames_B = NAN;
+    r->clock_offset_s = r->clock_uncertainty_s = r->frames_B = r->late_frac = NAN;
     TRY(status_agree(allocate_samples(&r->samples, c->measure.warmup_steps + c->measure.steps), r->job->world));
     TRY(status_agree(r->job->rank ? STATUS_OK : rates_of(&r->rates, c, r->job->ranks, job_is_simulated()), r->job->world));
     r->samples.warmup_steps = c->measure.warmup_steps;
@@ -117,6 +117,15 @@ static void count_awaited(struct run *r)
     links_awaited(r->trainer.links, &count, &s);
     r->awaited = job_sum(r->job, count);
     r->message_s = job_sum(r->job, s) / fmax(r->awaited, 1);
+}
+
+static void count_lateness(struct run *r)
+{
+    if (!r->trainer.setup.ports)
+        return;
+    const struct lateness mine = r->trainer.setup.ports->lateness;
+    const double waited_s = job_sum(r->job, mine.waited_s), late_s = job_sum(r->job, mine.late_s);
+    r->late_frac = waited_s > 0 ? late_s / waited_s : 0;
 }
 
 /* Whatever is under way between hosts when the first rank is there is sent before the last. */
@@ -203,6 +212,7 @@ static status run_steps(struct run *r)
     r->frames_B = frames_B(r) - sent_B;
     count_bytes(r, &warm);
     count_awaited(r);
+    count_lateness(r);
     check_clock(r);
     return status_agree(s, r->job->world);
 }

@@ -30,6 +30,7 @@ struct run {
     const char *unverified_why;
     double awaited, message_s;                  /* messages between stages that were waited for, and their mean time; 0: none was */
     double clock_offset_s, clock_uncertainty_s; /* of all hosts' clocks against rank 0's, the largest; NaN: not known */
+    double late_frac;                           /* see metrics.late_frac; NaN: nothing is held back */
     double exchange_alone_s, dense_alone_s;     /* medians; NaN: not measured */
     double frames_B;                            /* that this host's interface sent during the steps; NaN: not known */
     struct ledger ledger;                       /* of the steps */

@@ -20,6 +20,7 @@
 typedef struct {
     MPI_Request mpi; /* null: MPI is done with it, and known to be */
     bool held;       /* and still it is not done. The rest is for fabrics that hold messages back: */
+    bool incoming;
     MPI_Request notice;
     double notice_s, due_s, look_s; /* what the notice says; done no earlier; how long nobody has to look */
 } fabric_request;

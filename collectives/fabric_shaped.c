@@ -21,6 +21,12 @@
 #define SPIN_S     40e-6
 #define PROGRESS_S 1e-3 /* MPI is not left alone for longer, because others' messages may need this rank */
 
+/* The host's own clock, which sleeps are by; fabric_now_s may be that of several hosts. */
+static double now_s(struct fabric *f)
+{
+    return fabric_mpi.now_s(f);
+}
+
 static int world_rank(const struct fabric *f, int rank)
 {
     MPI_Group group;
@@ -42,15 +48,16 @@ static status open_shaped(struct fabric *f)
 static void hold(struct fabric *f, int from, int to, fabric_request *r)
 {
     r->held = true;
-    r->look_s = from == to ? 0 : cluster_link(f->setup.ports->cluster, from, to).latency_s / 2;
+    r->look_s = from == to || f->setup.ports->wide ? 0 : cluster_link(f->setup.ports->cluster, from, to).latency_s / 2;
 }
 
 static void start_send(struct fabric *f, const void *data, size_t bytes, int to, int tag, fabric_request *r)
 {
-    const double start_s = fabric_now_s(f);
+    const double start_s = now_s(f);
     const int from_place = world_rank(f, f->rank), to_place = world_rank(f, to);
     const struct passage passage = ports_send(f->setup.ports, from_place, to_place, bytes, start_s);
     hold(f, from_place, to_place, r);
+    r->incoming = false;
     r->due_s = passage.left_s;
     r->notice_s = passage.due_s;
     MPI_Isend(&r->notice_s, 1, MPI_DOUBLE, to, 2 * tag + 1, f->comm, &r->notice);
@@ -60,6 +67,7 @@ static void start_send(struct fabric *f, const void *data, size_t bytes, int to,
 static void start_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r)
 {
     hold(f, world_rank(f, from), world_rank(f, f->rank), r);
+    r->incoming = true;
     MPI_Irecv(&r->due_s, 1, MPI_DOUBLE, from, 2 * tag + 1, f->comm, &r->notice);
     fabric_mpi.start_recv(f, data, bytes, from, 2 * tag, r);
 }
@@ -74,7 +82,7 @@ static bool test(struct fabric *f, fabric_request *r)
     int done;
     MPI_Test(&r->notice, &done, MPI_STATUS_IGNORE);
     MPI_Test(&r->mpi, &done, MPI_STATUS_IGNORE);
-    r->held = !is_here(r) || fabric_now_s(f) < r->due_s;
+    r->held = !is_here(r) || now_s(f) < r->due_s;
     return !r->held;
 }
 
@@ -88,33 +96,40 @@ static void sleep_until(double s)
 static void rest(struct fabric *f, double due_s, double look_s)
 {
     int some;
-    const double now_s = fabric_now_s(f), end_s = fmin(due_s, now_s + look_s) - SPIN_S;
-    if (end_s > now_s)
+    const double at_s = now_s(f), end_s = fmin(due_s, at_s + look_s) - SPIN_S;
+    if (end_s > at_s)
         sleep_until(end_s);
-    else if (due_s - SPIN_S > now_s)
+    else if (due_s - SPIN_S > at_s)
         sched_yield();
     MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, f->comm, &some, MPI_STATUS_IGNORE);
 }
 
-static void wait_any(struct fabric *f, fabric_request *const *r, int n)
+/* A message that was due before the wait began is not late before that. */
+static void record(struct ports *p, double began_s, double due_s, double end_s)
 {
-    for (bool any = false; !any;) {
-        double due_s = INFINITY, look_s = PROGRESS_S;
-        for (int i = 0; i < n; i++)
-            if (test(f, r[i]))
-                any = true;
-            else if (is_here(r[i]))
-                due_s = fmin(due_s, r[i]->due_s);
-            else
-                look_s = fmin(look_s, r[i]->look_s);
-        if (!any)
-            rest(f, due_s, look_s);
-    }
+    p->lateness.waited_s += end_s - began_s;
+    p->lateness.late_s += end_s - fmax(due_s, began_s);
 }
 
-static double now_s(struct fabric *f)
+static void wait_any(struct fabric *f, fabric_request *const *r, int n)
 {
-    return fabric_mpi.now_s(f);
+    const double began_s = now_s(f);
+    for (bool any = false; !any;) {
+        double due_s = INFINITY, came_s = INFINITY, look_s = PROGRESS_S;
+        for (int i = 0; i < n; i++)
+            if (test(f, r[i])) {
+                any = true;
+                came_s = r[i]->incoming ? fmin(came_s, r[i]->due_s) : came_s;
+            } else if (is_here(r[i])) {
+                due_s = fmin(due_s, r[i]->due_s);
+            } else {
+                look_s = fmin(look_s, r[i]->look_s);
+            }
+        if (!any)
+            rest(f, due_s, look_s);
+        else if (isfinite(came_s) && !f->setup.ports->wide)
+            record(f->setup.ports, began_s, came_s, now_s(f));
+    }
 }
 
 static void pause_s(struct fabric *f, double s)

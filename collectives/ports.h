@@ -35,12 +35,18 @@ struct port {
     } promises[PORT_PROMISES];
 };
 
+/* How long a rank has waited for messages, and for how much of it one was due already: what this machine added to the network. */
+struct lateness {
+    double waited_s, late_s;
+};
+
 struct ports {
     const struct cluster *cluster;
     int ranks;
     struct port *ports; /* in memory that all ranks share */
     uint64_t *sent;     /* [ranks, ranks] messages from, to; behind them */
     bool wide;
+    struct lateness lateness; /* of this rank, while its ports were not wide */
     MPI_Win window;
     MPI_Group world;
 };

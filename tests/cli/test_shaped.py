@@ -26,6 +26,8 @@ class Shaped(InFolder):
                 audited = self.run_ok(f"--config tiny.json --set {layout} {SLOW.format(1e-4, 1e8)} --audit", 4)
                 for result in (shaped, audited):
                     self.assertEqual(result["correctness"]["parameter_hash"], plain["correctness"]["parameter_hash"])
+                self.assertIsNone(plain["metrics"]["late_frac"])
+                self.assertTrue(0 <= shaped["metrics"]["late_frac"] <= 1)
                 self.assertEqual(shaped["comm_total"]["wire_B_counted"], plain["comm_total"]["wire_B_counted"])
                 self.assertEqual(audited["comm_total"]["wire_B_measured"], audited["comm_total"]["wire_B_counted"])
 
