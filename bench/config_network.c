@@ -126,22 +126,27 @@ static status simulated_links_are_simulated(struct config *c, int ranks)
                        c->origin, c->fabric.name);
 }
 
-static status fabric_can_sum(struct config *c, int ranks)
+static status sums_are_messages_where_they_are_delayed(struct config *c, int ranks)
 {
     (void)ranks;
     const struct allreduce *a = allreduce_find(c->exchange.allreduce);
-    if (!a || a->rounds || fabric_find(c->fabric.name)->start_sum)
+    const struct fabric_ops *fabric = fabric_find(c->fabric.name);
+    if (!a || (a->rounds ? !a->share || !fabric->needs_ports : fabric->start_sum != NULL))
         return STATUS_OK;
     return status_fail(STATUS_USAGE,
-                       "%s: exchange.allreduce = \"%s\" sends messages of its own, which fabric.name = \"%s\" does not see and "
-                       "cannot delay (fits: another allreduce, or fabric.name = \"mpi\")",
+                       "%s: exchange.allreduce = \"%s\" does not sum by messages that fabric.name = \"%s\" sees and could delay "
+                       "(fits: another allreduce, or fabric.name = \"mpi\")",
                        c->origin, c->exchange.allreduce, c->fabric.name);
 }
 
-config_rule *const network_rules[] = {
-    matrices_are_square,       links_carry_something,         ranks_have_a_place, stragglers_are_ranks,
-    stragglers_are_named_once, simulated_links_are_simulated, fabric_can_sum,     NULL
-};
+config_rule *const network_rules[] = { matrices_are_square,
+                                       links_carry_something,
+                                       ranks_have_a_place,
+                                       stragglers_are_ranks,
+                                       stragglers_are_named_once,
+                                       simulated_links_are_simulated,
+                                       sums_are_messages_where_they_are_delayed,
+                                       NULL };
 
 status config_settle_network(struct config *c, int ranks)
 {

@@ -130,14 +130,14 @@ static void waiting_for_several_returns_with_the_one_that_is_due_first(void **st
     close_net(&n);
 }
 
-/* Sum of x over the ranks by every algorithm; the bits are those of fabric mpi, whoever makes progress. */
+/* Sum of x over the ranks by every algorithm that sends; the bits are those of fabric mpi, whoever makes progress. */
 static void sum_all(struct fabric *f, enum progress progress, float *x, size_t n)
 {
     struct engine *e;
     struct operation *op;
     assert_on_all_ranks(engine_open(&e, f, progress, 1000) == STATUS_OK);
     for (size_t a = 0; allreduces[a]; a++) {
-        if (!allreduces[a]->rounds)
+        if (!allreduces[a]->rounds || allreduces[a]->share)
             continue;
         assert_on_all_ranks(engine_plan_sum(e, allreduces[a], PURPOSE_GRADIENT, x + a * n, n, &op) == STATUS_OK);
         for (size_t i = 0; i < n; i++)
