@@ -7,9 +7,14 @@
 
 enum { PATH_BYTES = 128, HEADERS_B = 14 + 20 + 20 + 12, SEGMENT_B = 1500 - 52 };
 
+const char *interface_name(void)
+{
+    return getenv("DMLBENCH_INTERFACE");
+}
+
 double interface_sent_B(void)
 {
-    const char *name = getenv("DMLBENCH_INTERFACE");
+    const char *name = interface_name();
     char path[PATH_BYTES];
     double sent_B = NAN;
     if (!name || snprintf(path, sizeof path, "/sys/class/net/%s/statistics/tx_bytes", name) >= PATH_BYTES)

@@ -11,7 +11,9 @@
 #ifndef DMLBENCH_BENCH_INTERFACE_H
 #define DMLBENCH_BENCH_INTERFACE_H
 
-/* Local. Bytes that the interface DMLBENCH_INTERFACE names has sent since it is up; NaN where that is not set or not there. */
+/* Local. The interface that is this host's own, by DMLBENCH_INTERFACE; NULL where that is not set. */
+const char *interface_name(void);
+/* Local. Bytes that it has sent since it is up; NaN where it has no name or is not there. */
 double interface_sent_B(void);
 /* Pure. What payload_B of payload are as frames. */
 double interface_frames_B(double payload_B);

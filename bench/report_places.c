@@ -84,6 +84,8 @@ static void fill_frames(struct report *r, const struct run *run, double measured
     const double expected_B = counted && between_B > 0 ? interface_frames_B(between_B) : NAN, ratio = measured_B / expected_B;
     out->comm_total.frames_B_predicted = maybe(expected_B, why);
     out->comm_total.frames_ratio = maybe(ratio, why);
+    if (!counted && !run->audited && interface_name())
+        warn(r, "DMLBENCH_INTERFACE = %s: not every host has such an interface, so no frames were counted", interface_name());
     if (!counted)
         return;
     out->comm_total.wire_B_measured = maybe(measured_B, why);

@@ -12,8 +12,8 @@
 #
 # Up to 1 Gbit/s over all hosts each packet is one Ethernet frame (gso_max_segs 1), and counters see what a cable would. Frames cost
 # a processor some microseconds; beyond, a packet is what TCP would leave to its card to cut, up to 64 KiB under one header.
-# Queues hold 32 MiB and so lose nothing, since a byte that is sent twice is in no prediction; reno, because it is in every kernel and
-# paces nothing. There is no delay beside the rate's: that takes netem, which many kernels lack. Fabric "shaped" has latencies.
+# Queues hold 32 MiB and so lose nothing, since a byte that is sent twice is in no prediction; reno, because every kernel has it
+# and it paces nothing. There is no delay beside the rate's: that takes netem, which many kernels lack. Fabric "shaped" has latencies.
 
 self=$(basename "$0")
 readonly self MOST=250 FRAME_B=1514 PACKET_B=65550
@@ -26,7 +26,7 @@ fail() { # STATUS SENTENCE
 hosts_need_root() {
     local tool
     [ "$(id -u)" = 0 ] ||
-        fail 2 "network namespaces need root, and this is not root (without it, \"fabric\": {\"name\": \"shaped\"} shapes links inside the program)"
+        fail 2 "network namespaces need root, and this is not root (fabric.name \"shaped\" shapes links inside the program, without it)"
     for tool in ip tc unshare setpriv; do
         command -v "$tool" > /dev/null || fail 2 "there is no program \"$tool\" here (Debian has it in iproute2, or util-linux)"
     done
@@ -36,7 +36,7 @@ hosts_usage() {
     sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
 }
 
-# ---- options of up and run: n rate burst id ranks_per_host on; `taken` says how many words they were ------------------------------
+# ---- options of up and run: n rate burst id ranks_per_host on; `taken` says how many words they were ----------------------------
 
 is_count() { # WORD MOST
     [[ $1 =~ ^[1-9][0-9]{0,8}$ ]] && [ "$1" -le "$2" ]
@@ -97,7 +97,8 @@ hosts_choose_packets() {
         segments=64 least_B=$((2 * PACKET_B))
     fi
     burst_B=${burst:-$((rate_bit / 8 / 2000))}
-    [ "$burst_B" -ge $least_B ] || [ -z "$burst" ] || fail 2 "--burst $burst lets no two packets pass (fits: $least_B bytes or more)"
+    [ "$burst_B" -ge $least_B ] || [ -z "$burst" ] ||
+        fail 2 "--burst $burst lets no two packets pass (fits: $least_B bytes or more)"
     [ "$burst_B" -ge $least_B ] || burst_B=$least_B
 }
 
@@ -128,8 +129,15 @@ hosts_add() { # INDEX: host<INDEX>
     hosts_shape "$ns" eth0
 }
 
+hosts_unmade() {
+    hosts_down "$id"
+    fail 1 "the hosts were not made, for the reason above (the kernel must have veth, and tbf for a rate)"
+}
+
+# Whatever fails or interrupts it, nothing stays.
 hosts_up() {
     local i switch
+    trap hosts_unmade EXIT
     switch=$(namespace "$id" switch)
     ip netns add "$switch"
     ip -n "$switch" link set lo up
@@ -137,6 +145,7 @@ hosts_up() {
     for ((i = 0; i < n; i++)); do
         hosts_add "$i"
     done
+    trap - EXIT
 }
 
 hosts_namespaces() { # [ID]: names of all its namespaces, or of all sets'

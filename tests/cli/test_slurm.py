@@ -60,7 +60,8 @@ class OneMachine(InFolder):
 
     def submit(self, arguments, **variables):
         env = {**os.environ, "SLURM_CONF": self.conf, "PATH": f"{BUILD}:{os.environ['PATH']}", **variables}
-        return self.command(f"sbatch --quiet --wait -n 4 --output=said {shlex.quote(str(SLURM / 'dmlbench.sbatch'))} {arguments}", env=env)
+        script = shlex.quote(str(SLURM / "dmlbench.sbatch"))
+        return self.command(f"sbatch --quiet --wait -n 4 --output=said {script} {arguments}", env=env)
 
     def test_a_job_of_four_ranks_leaves_its_result(self):
         """The same parameters as under mpirun."""
