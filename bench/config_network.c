@@ -131,7 +131,7 @@ static status sums_are_messages_where_they_are_delayed(struct config *c, int ran
     (void)ranks;
     const struct allreduce *a = allreduce_find(c->exchange.allreduce);
     const struct fabric_ops *fabric = fabric_find(c->fabric.name);
-    if (!a || (a->rounds ? !a->share || !fabric->needs_ports : fabric->start_sum != NULL))
+    if (!a || (a->rounds ? !a->share || fabric->shares_memory : fabric->start_sum != NULL))
         return STATUS_OK;
     return status_fail(STATUS_USAGE,
                        "%s: exchange.allreduce = \"%s\" does not sum by messages that fabric.name = \"%s\" sees and could delay "
