@@ -72,9 +72,21 @@ static status add_hosts(struct command *c, const struct launch *l)
     return STATUS_OK;
 }
 
+/* Then mpirun knows the hosts from the batch system. */
+static bool in_allocation(void)
+{
+    static const char *const variables[] = { "SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID" };
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        if (getenv(variables[i]))
+            return true;
+    return false;
+}
+
 static status add_here(struct command *c, const struct launch *l)
 {
     struct topology t;
+    if (in_allocation())
+        return STATUS_OK;
     command_add(c, "-q"); /* dmlbench says what is wrong */
     if (topology_read(&t, NULL) && l->ranks <= t.cores)
         return STATUS_OK;

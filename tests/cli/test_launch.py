@@ -105,6 +105,9 @@ class Launch(InFolder):
             for part in (option, "--mca plm_rsh_agent ./agent", "--mca btl tcp,self", "--tag-output", "-np 8"):
                 self.assertIn(f" {part} ", done.stdout)
             self.assertNotIn("oversubscribe", done.stdout)
+        command = "-np 1000 --config tiny.json --print"
+        self.assertIn("--oversubscribe", self.dmlrun(command).stdout)
+        self.assertNotIn("oversubscribe", self.dmlrun(command, env={**os.environ, "SLURM_JOB_ID": "7"}).stdout)
 
     def test_an_interrupted_run_leaves_its_result_and_no_process(self):
         for number in (signal.SIGINT, signal.SIGTERM):
