@@ -135,7 +135,7 @@ static double frames_B(const struct run *r)
     return job_is_simulated() ? NAN : interface_sent_B();
 }
 
-/* The set-up lies between the two readings that tell how the clocks drift. */
+/* Verification lies between the two readings that tell how the clocks drift. */
 static void set_clock(struct run *r)
 {
     struct clock_reading now;

@@ -13,7 +13,7 @@
 # Up to 1 Gbit/s over all hosts each packet is one Ethernet frame (gso_max_segs 1), and counters see what a cable would. Frames cost
 # a processor some microseconds; beyond, a packet is what TCP would leave to its card to cut, up to 64 KiB under one header.
 # Queues hold 32 MiB and so lose nothing, since a byte that is sent twice is in no prediction; reno, because every kernel has it
-# and it paces nothing. There is no delay beside the rate's: that takes netem, which many kernels lack. Fabric "shaped" has latencies.
+# and it paces nothing. There is no delay but the rate's: that takes netem, which many kernels lack. Fabric shaped has them.
 
 self=$(basename "$0")
 readonly self MOST=250 FRAME_B=1514 PACKET_B=65550
@@ -26,7 +26,7 @@ fail() { # STATUS SENTENCE
 hosts_need_root() {
     local tool
     [ "$(id -u)" = 0 ] ||
-        fail 2 "network namespaces need root, and this is not root (fabric.name \"shaped\" shapes links inside the program, without it)"
+        fail 2 "network namespaces need root, and this is not root (fabric.name \"shaped\" shapes links in the program, without it)"
     for tool in ip tc unshare setpriv; do
         command -v "$tool" > /dev/null || fail 2 "there is no program \"$tool\" here (Debian has it in iproute2, or util-linux)"
     done

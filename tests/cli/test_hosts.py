@@ -175,8 +175,10 @@ class Hosts(OnHosts):
         """In a mount namespace of the test's own: hosts of others stay."""
         hosts = shlex.quote(str(HOSTS))
         done = self.command("unshare --mount sh -c 'mount -t tmpfs tmpfs /run/netns && "
-                            f"{hosts}/up -n 1 --id a1 && {hosts}/up -n 2 --id b2 && {hosts}/list && {hosts}/down --all && {hosts}/list && ip netns list'")
-        self.assertEqual(done.stdout.splitlines(), ["a1", "b2", "a1: 1 hosts, 0 processes", "b2: 2 hosts, 0 processes"], done.stderr)
+                            f"{hosts}/up -n 1 --id a1 && {hosts}/up -n 2 --id b2 && {hosts}/list && "
+                            f"{hosts}/down --all && {hosts}/list && ip netns list'")
+        listed = ["a1: 1 hosts, 0 processes", "b2: 2 hosts, 0 processes"]
+        self.assertEqual(done.stdout.splitlines(), ["a1", "b2", *listed], done.stderr)
 
     def test_hosts_that_cannot_be_made_leave_nothing(self):
         self.write("bin/tc", "#!/bin/sh\necho 'Specified qdisc kind is unknown.' >&2; exit 2\n").chmod(0o755)
