@@ -92,6 +92,7 @@ void fill_compression(struct report *r, const struct run *run, const double *sen
     const struct comm_row *gradient = result_comm(out, PURPOSE_GRADIENT);
     const char *one = "there is one replica, or the run did not get to its end", *no_floats = "no step was measured";
     no_compression(out, "gradients are exchanged as they are");
+    out->compression.dense_alone_s = maybe(run->dense_alone_s, one);
     if (!gradient_is_coded(run->config))
         return;
     const double floats = over_ranks(r, sent, SENT_CODES), ranks = (double)r->ranks;
@@ -106,6 +107,5 @@ void fill_compression(struct report *r, const struct run *run, const double *sen
     out->compression.break_even_B_per_s = maybe(saved_B > 0 ? saved_B / spent_s : NAN, exchanged ? "nothing is saved" : one);
     out->compression.dense_B_per_s = maybe(dense_B / run->dense_alone_s, one);
     out->compression.exchange_alone_s = maybe(run->exchange_alone_s, one);
-    out->compression.dense_alone_s = maybe(run->dense_alone_s, one);
     out->compression.verdict = verdict(spent_s + run->exchange_alone_s, run->dense_alone_s);
 }

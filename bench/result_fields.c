@@ -294,7 +294,7 @@ const struct field result_fields[] = {
     { "compression.exchange_alone_s", FIELD_MAYBE, AT(compression.exchange_alone_s), .unit = "seconds",
       .help = "The last step's codes exchanged with nothing computed beside it." },
     { "compression.dense_alone_s", FIELD_MAYBE, AT(compression.dense_alone_s), .unit = "seconds",
-      .help = "The gradients instead, by exchange.allreduce." },
+      .help = "The gradients as they are, by exchange.allreduce, with nothing computed beside it; also without a compressor." },
     { "compression.verdict", FIELD_TEXT, AT(compression.verdict), "one of the times is not known",
       .help = "saves time or costs time: codec_s + exchange_alone_s against dense_alone_s." },
 
