@@ -26,7 +26,7 @@ CC_sim  := $(SMPICC)
 CC_asan := $(MPICC)
 FLAGS_asan := -fsanitize=address,undefined -fno-omit-frame-pointer
 
-.PHONY: all sim deps docs demo test test-ready test-asan test-programs asan-programs bench layers format lint install uninstall clean help FORCE
+.PHONY: all sim deps docs demo test test-ready test-asan test-programs asan-programs bench networks layers format lint install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 
 # each has a main file of its own; bench/main.c is dmlbench's
@@ -136,6 +136,10 @@ bench: deps
 	$(MAKE) -j$(JOBS) all $(patsubst %.c,$(BUILD)/mpi/%,$(wildcard tests/speed/*.c))
 	scripts/bench/run.py --build $(BUILD)
 
+networks: deps
+	$(MAKE) -j$(JOBS) all sim
+	scripts/networks/run.py --build $(BUILD)
+
 layers: all
 	scripts/check-layers.py $(BUILD)/mpi
 
@@ -187,6 +191,7 @@ help:
 #: make test        install what is missing, build, then every test; the last line says how many passed
 #: make sim         build/dmlbench-sim: the same program on simulated hosts
 #: make bench       speed, side by side with what others do on this machine
+#: make networks    one experiment on shaped links, simulated hosts and (as root) network namespaces, beside closed forms
 #: make test-asan   the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #: make layers      prove that bench -> collectives -> kernels holds
 #: make docs        make docs/config.md and docs/results.md anew from the tables

@@ -7,9 +7,9 @@
   hosts       network namespaces, TCP, tc tbf (root)                          scripts/hosts/run
 
 The same config states network and experiment for all.  Hosts have the stated rate, of which TCP/IP takes its headers, but no
-latency of their own: theirs is half of a small message's round trip, measured first (dmlbench --calibrate), and their closed form
-is of that.  A cell is measured / closed form: the median of the rounds, and the smallest and largest.  Table as text, and
-in FOLDER (results) as Markdown and JSON.  --short: fewer sizes, one link.  Exit code 1: a run failed.
+latency of their own: theirs is half of a small message's shortest round trip, measured first, and their closed form is of that.  A cell is measured / closed form: the median of the rounds, and the smallest and largest.  Table as text, and
+in FOLDER (results) as Markdown and JSON.  --short: fewer sizes, one link.  Exit code 1: a run failed.  Other programs on the cores
+delay what happens in real time; as root, chrt -r 10 scripts/networks/run.py goes before them.
 """
 import argparse
 import collections
@@ -86,15 +86,15 @@ def step_s(result):
 
 LAYERS, FORWARD_S, BACKWARD_S = 4, 0.01, 0.02
 COMPUTE = {**BASE["compute"], "name": "sleep", "forward_s": FORWARD_S, "backward_s": BACKWARD_S}
-STEPS = {**BASE["measure"], "steps": 5, "warmup_steps": 1}
+STEPS = {**BASE["measure"], "steps": 3, "warmup_steps": 1}
 
 
 def data_parallel(ranks):
-    """Every layer takes its time, then everything is summed: L (F + B) + ring."""
+    """Every layer takes its time, then everything is summed in messages of 32 KiB: L (F + B) + the exchange above."""
     return Experiment("data-parallel step", ranks,
-                      {"model": {"name": "mlp", "layers": LAYERS - 1, "inputs": 384, "hidden": 384},
+                      {"model": {"name": "mlp", "layers": LAYERS - 1, "inputs": 384, "hidden": 384}, "exchange": {"bucket_B": WHOLE},
                        "batch": {"global": 8 * ranks, "micro": 8}, "compute": COMPUTE, "measure": STEPS}, step_s,
-                      lambda a, B, result: LAYERS * (FORWARD_S + BACKWARD_S) + ring_s(ranks, parameters_B(result), a, B))
+                      lambda a, B, result: LAYERS * (FORWARD_S + BACKWARD_S) + result["bounds"]["exchange_s"])
 
 
 def pipeline(stages, micro, hidden=512):
@@ -108,9 +108,10 @@ def pipeline(stages, micro, hidden=512):
 
 def experiments(short):
     if short:
-        return [ring(4, 256 * KI), ring(4, 4 * MI), segmented(4, 4 * MI), data_parallel(4), pipeline(4, 16), topk(4, 4 * MI)]
-    return [made for p in (4, 8) for made in (*(ring(p, size * KI) for size in (64, 256, 1024, 4096, 16384)), segmented(p, 4 * MI),
-                                              data_parallel(p), pipeline(p, 16), pipeline(p, 128), topk(p, 4 * MI))]
+        return [ring(4, 192 * KI), segmented(4, 2 * MI), data_parallel(4), pipeline(4, 16), topk(4, 2 * MI)]
+    return [*(ring(4, size * KI) for size in (64, 256, 1024, 4096, 16384)), segmented(4, 4 * MI), data_parallel(4), pipeline(4, 16),
+            pipeline(4, 128), topk(4, 2 * MI), ring(8, MI), ring(8, 16 * MI), segmented(8, 4 * MI), data_parallel(8), pipeline(8, 16),
+            topk(8, 2 * MI)]
 
 
 # ---- networks -----------------------------------------------------------------------------------------------------------------------
@@ -168,11 +169,11 @@ class Bench:
         return [ROOT / "scripts/hosts/run", "-n", count, "--rate", f"{link.rate_bit_per_s / 1e6:.0f}mbit", self.build / "dmlbench"]
 
     def hosts_link(self, link):
-        """What a link of hosts has: a latency by ping-pong, and the rate without headers."""
+        """What a link of hosts has: half a round trip, by which two hosts compare their clocks, and the rate without headers."""
         if link not in self.links:
-            out = self.file()
-            ping = run([*self.on_hosts(2, link), "--calibrate", "--quiet", "--out", out], self.env, out)
-            self.links[link] = (ping["links"]["between"]["messages"][0]["message_s"]["median"], link.rate_bit_per_s / 8 * PAYLOAD_B / FRAME_B)
+            out, small = self.file(), self.config(ring(2, 64 * KI), link.latency_s, link.rate_bit_per_s / 8)
+            result = run([*self.on_hosts(2, link), "--config", small, "--quiet", "--out", out], self.env, out)
+            self.links[link] = (result["platform"]["clock_uncertainty_s"], link.rate_bit_per_s / 8 * PAYLOAD_B / FRAME_B)
         return self.links[link]
 
     def hosts(self, experiment, link):
@@ -277,8 +278,9 @@ def main():
             sys.exit(f"networks: {failed}")
     rows = [row for _, rows in tables for row in rows]
     loads = [row["load"] for row in rows]
-    note = (f"Measured / closed form, medians of {options.rounds} (smallest .. largest), {cpu_model()}, {os.cpu_count()} cores; other load "
-            f"and its own {min(loads):.1f} .. {max(loads):.1f}." + (f" Left out: {left_out}." if left_out else ""))
+    note = (f"Measured / closed form, medians of {options.rounds} (smallest .. largest); {cpu_model()}, {os.cpu_count()} cores, load with "
+            f"the ranks' own {min(loads):.1f} .. {max(loads):.1f}{', real-time priority' * bool(os.sched_getscheduler(0))}."
+            + (f" Left out: {left_out}." if left_out else ""))
     print(f"\n{note}")
     name = f"networks-{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}"
     options.out.mkdir(parents=True, exist_ok=True)
