@@ -182,6 +182,14 @@ static bool play(struct engine *e, enum asking asking, double *work_s)
     return moved;
 }
 
+static void wait_a_while(const struct engine *e, const struct slot *s)
+{
+    for (int i = window_patience(e->fabric->window); i > 0; i--)
+        if (s->op->is_met(s->op, &s->segment, s->round))
+            return;
+    sched_yield();
+}
+
 /* A slot moves only when its message has come, and then only when its own is gone: that one is worth waking up for. Nobody wakes
  * up who waits for ranks to meet in memory: then the core is offered to others, and what is asked must be asked of all. */
 static enum asking sleep_until_message(struct engine *e)
@@ -190,7 +198,7 @@ static enum asking sleep_until_message(struct engine *e)
     int n = 0;
     for (struct slot *s = e->slots; s < e->slots + SLOTS; s++) {
         if (s->op && s->meeting) {
-            sched_yield();
+            wait_a_while(e, s);
             return ASK;
         }
         if (s->op)

@@ -5,14 +5,16 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { LINE_B = 64 };
+enum { LINE_B = 64, PATIENCE = 1000 /* some 20 us, in which a segment is written or summed */ };
 
 struct window {
     MPI_Win win;
     int ranks, rank;
     size_t slot_B;
     uint64_t given_B;
+    int patience;
     unsigned char *pieces[]; /* [ranks] */
 };
 
@@ -68,6 +70,7 @@ struct window *window_open(MPI_Comm comm, struct window_size size, const char **
     }
     *w = (struct window){ .ranks = ranks, .slot_B = (size.slot_B + LINE_B - 1) / LINE_B * LINE_B };
     MPI_Comm_rank(comm, &w->rank);
+    w->patience = ranks <= sysconf(_SC_NPROCESSORS_ONLN) ? PATIENCE : 0;
     if (!allocate(w, comm, (size_t)size.slots * (LINE_B + w->slot_B))) {
         free(w);
         *why_not = "MPI could not allocate a window of shared memory (a smaller exchange.segment_B may fit)";
@@ -139,6 +142,11 @@ bool window_is_met(struct window *w, int slot)
         if (atomic_load_explicit(count_at(w, r, slot), memory_order_acquire) < own)
             return false;
     return true;
+}
+
+int window_patience(const struct window *w)
+{
+    return w->patience;
 }
 
 uint64_t window_take_count(struct window *w)

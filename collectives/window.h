@@ -34,6 +34,8 @@ const void *window_read(const struct window *w, int rank, int slot, size_t at);
  */
 void window_signal(struct window *w, int slot);
 bool window_is_met(struct window *w, int slot);
+/* How often to ask in vain before the core is offered to others: not at all where the ranks have to share cores. */
+int window_patience(const struct window *w);
 /* Local. Bytes written for others since the last call. */
 uint64_t window_take_count(struct window *w);
 
