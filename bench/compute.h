@@ -1,7 +1,8 @@
-/* How long the layers take: as long as they take, or a stated time, for pipelines on machines with fewer cores than ranks.
+/* How long the layers take: as long as they take, a stated time, or what their flops are worth; for pipelines on machines with fewer cores than ranks.
  *
  * The arithmetic is real in both: `sleep` computes too, and then waits until the stated time is over. So losses and bytes stay what
- * they are, and idle ranks do not lend their core to busy ones in what is measured.
+ * they are, and idle ranks do not lend their core to busy ones in what is measured. `model` computes nothing: virtual time alone
+ * passes (charge.h).
  */
 #ifndef DMLBENCH_BENCH_COMPUTE_H
 #define DMLBENCH_BENCH_COMPUTE_H
@@ -16,6 +17,7 @@ struct compute {
      * they take. */
     double (*forward_s)(const void *options);
     double (*gradient_s)(const void *options);
+    bool hollow; /* nothing is computed, and no float is there: sizes and flops only */
 };
 
 extern const struct compute *const computes[]; /* NULL-ended; the first is the default */

@@ -70,7 +70,7 @@ static status plan_bucket(struct gradient *g, struct bucket *b, const struct gra
 
 static status allocate(struct gradient *g, const struct gradient_shape *shape)
 {
-    g->sums = pages_open((size_t)g->local.count * g->n);
+    g->sums = (g->hollow ? pages_hollow : pages_open)((size_t)g->local.count * g->n);
     g->buckets = calloc((size_t)g->count + 1, sizeof *g->buckets);
     if (!g->sums || !g->buckets)
         return status_fail(STATUS_FAILED, "no memory for %d x %zu floats of gradients", g->local.count, g->n);
@@ -103,6 +103,7 @@ status gradient_open(struct gradient **out, struct engine *e, const struct confi
         .n = shape->n,
         .rank = f->rank,
         .ranks = f->ranks,
+        .hollow = f->setup.hollow,
         .part = shape->part,
         .own_leaves = own_leaves(shape, f->rank, f->ranks),
         .params = params,
@@ -126,9 +127,9 @@ void gradient_close(struct gradient *g)
     for (int i = 0; g->buckets && i < g->count; i++)
         compressed_close(g->buckets[i].coded);
     free(g->buckets);
-    free(g->own_sums.buffers);
-    free(g->own_params);
-    free(g->error);
+    pages_close(g->own_sums.buffers, (size_t)g->own_sums.count * g->own_n);
+    pages_close(g->own_params, g->own_n);
+    pages_close(g->error, g->n);
     free(g);
 }
 
@@ -156,7 +157,7 @@ float *gradient_leaf(struct gradient *g, int64_t leaf, struct stopwatch *w)
     }
     bool fresh;
     float *x = accumulator_leaf(&g->local, leaf, &fresh);
-    if (fresh)
+    if (fresh && !g->hollow)
         memset(x, 0, g->n * sizeof *x);
     return x;
 }
@@ -172,7 +173,7 @@ static void start_bucket(struct gradient *g, int b, struct stopwatch *w)
 void gradient_ready(struct gradient *g, size_t from, struct stopwatch *w)
 {
     const bool each = exchanges_leaves(g->config);
-    if (!each)
+    if (!each && !g->hollow)
         accumulator_merge(&g->local, (struct range){ from, g->complete - from });
     g->complete = from;
     if (!each && (g->begun < g->own_leaves || (from > 0 && !g->config->exchange.overlap)))
@@ -248,7 +249,7 @@ static void play_buckets(struct gradient *g, bool coded)
         if (last)
             play_wait(g, last, coded);
         if (last && each)
-            pages_drop(g->sums + last->place.at, last->place.n);
+            zero_drop(g, g->sums, last->place);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/gradient_parts.h"
+#include "bench/pages.h"
 #include "kernels/layers.h"
 #include "kernels/optimizer.h"
 
@@ -17,7 +18,7 @@ status coded_allocate(struct gradient *g, const struct gradient_shape *shape)
         const struct exchange_terms t = coded_terms(g->config, &g->codec, shape, i, g->rank, g->ranks);
         TRY(compressed_open(&g->buckets[i].coded, g->engine, coded_exchange(g->config), &t));
     }
-    g->error = g->config->exchange.error_feedback ? calloc(g->n + 1, sizeof(float)) : NULL;
+    g->error = g->config->exchange.error_feedback ? (g->hollow ? pages_hollow : pages_open)(g->n) : NULL;
     if (g->config->exchange.error_feedback && !g->error)
         return status_fail(STATUS_FAILED, "no memory for the error feedback of %zu floats", g->n);
     return STATUS_OK;
@@ -42,6 +43,8 @@ static float *compensate(struct gradient *g, const struct bucket *b)
         return x;
     float *e = g->error + b->place.at;
     const float kept = (float)(c->exchange.error_decay * worth_of_loss(c, g->step));
+    if (g->hollow)
+        return e;
     if (kept != 1)
         scale(e, kept, b->place.n);
     add(e, x, b->place.n);
@@ -51,7 +54,7 @@ static float *compensate(struct gradient *g, const struct bucket *b)
 /* What is not finite has no code; the run ends after this step, which everybody takes part in. */
 static void check(struct gradient *g, const struct bucket *b, float *vector)
 {
-    const size_t at = first_not_finite(vector, b->place.n);
+    const size_t at = g->hollow ? b->place.n : first_not_finite(vector, b->place.n);
     if (at == b->place.n)
         return;
     g->fault = b->place.at + at;

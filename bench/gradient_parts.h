@@ -31,6 +31,7 @@ struct gradient {
     int64_t zero, step;
     size_t n;
     int rank, ranks;
+    bool hollow; /* fabric_setup.hollow: what is exchanged is played, and no float touched */
     uint32_t part;
     int64_t own_leaves, begun; /* this rank's, in all, and begun in this step */
     float *params, *sums;      /* [n]; [local.count * n]: the layers add here */
@@ -80,6 +81,8 @@ void coded_wait(struct gradient *g, struct bucket *b, struct stopwatch *w);
 /* ---- gradient_zero.c --------------------------------------------------------------------------------------------------------- */
 
 status zero_allocate(struct gradient *g, const struct gradient_shape *shape); /* local; after the buckets are planned */
+/* Floats of x[n] are not needed any longer. */
+void zero_drop(const struct gradient *g, float *x, struct range range);
 /* Waits until at most `in_flight` buckets of this leaf are on their way, and adds up this rank's pieces of the others. */
 void zero_collect(struct gradient *g, int in_flight, struct stopwatch *w);
 /* Collective. Gathers all parameters so many times, for the clock; stage 3 drops them again. */

@@ -34,8 +34,8 @@ status zero_allocate(struct gradient *g, const struct gradient_shape *shape)
     }
     if (exchanges_leaves(g->config)) {
         g->own_sums = own_accumulator(g->config, shape, g->own_n, g->ranks);
-        g->own_sums.buffers = calloc((size_t)g->own_sums.count * g->own_n + 1, sizeof(float));
-        g->own_params = g->zero == 3 ? calloc(g->own_n + 1, sizeof(float)) : NULL;
+        g->own_sums.buffers = (g->hollow ? pages_hollow : pages_open)((size_t)g->own_sums.count * g->own_n);
+        g->own_params = g->zero == 3 ? (g->hollow ? pages_hollow : pages_open)(g->own_n) : NULL;
         if (!g->own_sums.buffers || (g->zero == 3 && !g->own_params))
             return status_fail(STATUS_FAILED, "no memory for this rank's %zu parameters", g->own_n);
     }
@@ -44,9 +44,8 @@ status zero_allocate(struct gradient *g, const struct gradient_shape *shape)
 
 /* ---- gradients --------------------------------------------------------------------------------------------------------------- */
 
-static void collect(struct gradient *g, const struct bucket *b)
+static void add_up(struct gradient *g, const struct bucket *b)
 {
-    engine_wait(g->engine, b->op);
     for (size_t i = 0; i < operation_pieces(b->gather); i++) {
         size_t own_at;
         const struct range r = piece_of(b, i, &own_at);
@@ -56,7 +55,20 @@ static void collect(struct gradient *g, const struct bucket *b)
             add(g->own_top + own_at, g->sums + r.at, r.n);
     }
     accumulator_merge(&g->own_sums, (struct range){ b->own_at, b->own_n });
-    pages_drop(g->sums + b->place.at, b->place.n);
+}
+
+static void collect(struct gradient *g, const struct bucket *b)
+{
+    engine_wait(g->engine, b->op);
+    if (!g->hollow)
+        add_up(g, b);
+    zero_drop(g, g->sums, b->place);
+}
+
+void zero_drop(const struct gradient *g, float *x, struct range range)
+{
+    if (!g->hollow)
+        pages_drop(x + range.at, range.n);
 }
 
 void zero_collect(struct gradient *g, int in_flight, struct stopwatch *w)
@@ -123,7 +135,7 @@ static void keep_own(struct gradient *g, const struct bucket *b, struct range ra
 
 static void restore_own(struct gradient *g, const struct bucket *b)
 {
-    for (size_t i = 0; i < operation_pieces(b->gather); i++) {
+    for (size_t i = 0; !g->hollow && i < operation_pieces(b->gather); i++) {
         size_t own_at;
         const struct range r = piece_of(b, i, &own_at);
         memcpy(g->params + r.at, g->own_params + own_at, r.n * sizeof(float));
@@ -149,7 +161,7 @@ void gradient_adopt(struct gradient *g, struct range range)
         return;
     for (struct bucket *b = first; b < end; b++)
         keep_own(g, b, range);
-    pages_drop(g->params + range.at, range.n);
+    zero_drop(g, g->params, range);
 }
 
 void gradient_hold(struct gradient *g, struct range range, struct stopwatch *w)
@@ -175,7 +187,7 @@ void gradient_release(struct gradient *g, struct range range)
     buckets_at(g, range, &first, &end);
     for (struct bucket *b = first; b < end; b++)
         if (--b->holds == 0)
-            pages_drop(g->params + b->place.at, b->place.n);
+            zero_drop(g, g->params, b->place);
 }
 
 void zero_play_parameters(struct gradient *g, int times)
@@ -187,6 +199,6 @@ void zero_play_parameters(struct gradient *g, int times)
         engine_start(g->engine, b->gather);
         engine_wait(g->engine, b->gather);
         if (g->zero == 3)
-            pages_drop(g->params + b->place.at, b->place.n);
+            zero_drop(g, g->params, b->place);
     }
 }

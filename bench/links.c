@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/pages.h"
+
 /* Receives that may always be posted, and sends on their way, in each direction: a send is waited for after its task, so one more
  * than a task needs before it. */
 enum { AHEAD = 2, SENDS = PIPELINE_MESSAGES + 1 };
@@ -34,6 +36,7 @@ struct links {
     const struct assignment *plan;
     struct links_batch batch;
     float *storage, **pool;
+    size_t storage_floats;
     int free;
     int task;                  /* of the list that is run */
     int *early;                /* [activations] from which task on there is room to post each, beside what is kept */
@@ -130,7 +133,8 @@ static status allocate(struct links *l, int count, size_t room)
     const struct message_room codes = message_room(l->coder.config, l->plan);
     const size_t floats = buffer_floats(l->plan, &codes);
     l->coder.scratch = aligned_alloc(64, (codes.scratch_B + 64) / 64 * 64);
-    l->storage = calloc((size_t)count * floats + 1, sizeof(float));
+    l->storage_floats = (size_t)count * floats;
+    l->storage = (l->fabric->setup.hollow ? pages_hollow : pages_open)(l->storage_floats);
     l->pool = calloc((size_t)count + 1, sizeof *l->pool);
     l->early = calloc(room, sizeof *l->early);
     bool all = l->coder.scratch && l->storage && l->pool && l->early;
@@ -167,7 +171,7 @@ status links_open(struct links **out, struct fabric *f, const struct config *c, 
     struct links *l = calloc(1, sizeof *l);
     if (!l)
         return status_fail(STATUS_FAILED, "no memory for the messages of a pipeline");
-    *l = (struct links){ .fabric = f, .plan = a, .coder = { .config = c, .plan = a } };
+    *l = (struct links){ .fabric = f, .plan = a, .coder = { .config = c, .plan = a, .fabric = f } };
     status s = allocate(l, buffers(c, a), room);
     if (s == STATUS_OK)
         s = plan_early(l, room);
@@ -189,7 +193,7 @@ void links_close(struct links *l)
     }
     free(l->early);
     free(l->coder.scratch);
-    free(l->storage);
+    pages_close(l->storage, l->storage_floats);
     free(l->pool);
     free(l);
 }
@@ -223,6 +227,11 @@ static struct place neighbour(const struct links *l, enum direction d, int part)
 static enum direction opposite(enum direction d)
 {
     return d == TO_NEXT ? TO_PREVIOUS : TO_NEXT;
+}
+
+int links_tags(const struct assignment *a)
+{
+    return a->micro_batches * a->count * DIRECTIONS;
 }
 
 /* A message is named by the part that receives it. */
@@ -327,7 +336,8 @@ static void charge_arrival(struct links *l, enum direction d, double began_s, st
     const struct inbox *in = &l->in[d];
     const struct expected m = in->messages[in->taken];
     const enum phase idle = d == TO_NEXT ? PHASE_IDLE_ACTIVATION : PHASE_IDLE_GRADIENT;
-    const double sent_s = fabric_stamp_s(in->buffer[in->taken], received_B(l, d, m.part, m.micro));
+    const double sent_s = fabric_stamp_s(l->fabric, in->buffer[in->taken], received_B(l, d, m.part, m.micro),
+                                         neighbour(l, opposite(d), m.part).stage, tag_of(l, d, m.part, m.micro));
     charge(w, idle, began_s, sent_s);
     l->awaited++;
     l->awaited_s += w->since_s - sent_s;

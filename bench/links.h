@@ -17,6 +17,8 @@ struct links;
 
 /* Bytes of its buffers, known before. */
 double links_B(const struct config *c, const struct assignment *a);
+/* Pure. Messages of a rank have tags below this. */
+int links_tags(const struct assignment *a);
 /* Local. Over the fabric of the pipeline axis. */
 status links_open(struct links **l, struct fabric *f, const struct config *c, const struct assignment *a);
 void links_close(struct links *l);

@@ -157,7 +157,8 @@ void message_encode(const struct message_coder *coder, const struct message *m, 
     const struct compressor *k = compressor_of(coder->config);
     const struct coding coding = coding_for(coder, m);
     const enum phase was = stopwatch_switch(w, PHASE_MESSAGE_ENCODE);
-    compressor_encode(k, &coding, NULL, x, code, coder->scratch);
+    if (fabric_encodes(coder->fabric, coding.n))
+        compressor_encode(k, &coding, NULL, x, code, coder->scratch);
     stopwatch_switch(w, was);
 }
 
@@ -166,9 +167,11 @@ void message_decode(const struct message_coder *coder, const struct message *m, 
     const struct compressor *k = compressor_of(coder->config);
     const struct coding coding = coding_for(coder, m);
     const enum phase was = stopwatch_switch(w, PHASE_MESSAGE_DECODE);
-    memset(x, 0, coding.n * sizeof *x);
-    k->decode(&coding, code, k->code_bytes(&coding), 1, x, coder->scratch);
-    if (k->finish_sum)
-        k->finish_sum(&coding, x);
+    if (fabric_decodes(coder->fabric, coding.n)) {
+        memset(x, 0, coding.n * sizeof *x);
+        k->decode(&coding, code, k->code_bytes(&coding), 1, x, coder->scratch);
+        if (k->finish_sum)
+            k->finish_sum(&coding, x);
+    }
     stopwatch_switch(w, was);
 }

@@ -47,11 +47,12 @@ status message_check(const struct config *c);
 struct message_coder {
     const struct config *config;
     const struct assignment *plan;
+    struct fabric *fabric;
     void *scratch; /* as message_room says */
 };
 
 /* Local. x to a code of message_B bytes, and back. Charged to phases of their own, which are a stage's work; those of gradients'
- * codes are not. */
+ * codes are not. They take the time that fabric_encodes says. */
 void message_encode(const struct message_coder *coder, const struct message *m, const float *x, void *code, struct stopwatch *w);
 void message_decode(const struct message_coder *coder, const struct message *m, const void *code, float *x, struct stopwatch *w);
 

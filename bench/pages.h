@@ -8,6 +8,8 @@
 
 /* Local. n floats, zero; NULL: no address space. */
 float *pages_open(size_t n);
+/* Likewise, but nothing may ever be read or written there: whoever does it all the same crashes, and is found. */
+float *pages_hollow(size_t n);
 void pages_close(float *x, size_t n); /* x may be NULL */
 
 /* Floats x[n] anywhere in such an array become zero; whole pages among them are given back. */

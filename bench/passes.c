@@ -30,7 +30,7 @@ static void load_samples(struct work *work, const struct part *part, int micro, 
 {
     const struct trainer *t = work->trainer;
     const struct network *net = &part->plan->net;
-    if (!part_is_first(part->plan) && !computes_loss(work, part))
+    if (t->setup.hollow || (!part_is_first(part->plan) && !computes_loss(work, part)))
         return;
     const size_t length = (size_t)net->shape.length, rows = (size_t)net->rows_per_sample;
     const uint64_t first = (uint64_t)(work->step * t->config->batch.global + batch_first_sample(t->config, leaf_of(work, micro)));
@@ -92,23 +92,51 @@ static void poll(const struct trainer *t, struct stopwatch *w)
     links_poll(t->links);
 }
 
-typedef void layer_call(const struct layer *l, struct pass *p);
+/* The calls of a layer, with what they have to do, and what they exchange. */
+enum call { CALL_FORWARD, CALL_INPUT_GRAD, CALL_WEIGHT_GRAD };
 
-/* Calls a layer; where a time is stated, it takes that time: its share of a full micro-batch and of a split layer. A straggler
- * takes as many times as long. Verification is not timed. */
-static void call(struct work *work, const struct layer *l, layer_call *layer, struct pass *p, double (*stated_s)(const void *))
+static bool is_charged(const struct trainer *t)
+{
+    return t->charge.flop_per_s > 0 && !t->compute->forward_s;
+}
+
+static void compute(struct trainer *t, const struct layer *l, enum call call, struct pass *p)
+{
+    void (*const calls[])(const struct layer *, struct pass *) = { l->kind->forward, l->kind->input_grad, l->kind->weight_grad };
+    if (!t->setup.hollow)
+        calls[call](l, p);
+    else if (call != CALL_WEIGHT_GRAD)
+        tensor_play(p->tensor, l, call == CALL_FORWARD ? TENSOR_FORWARD : TENSOR_BACKWARD, p->samples, p->scratch);
+}
+
+/* What a layer's call takes, as it is charged in virtual time; 0: nothing is. */
+static double charged_s(const struct trainer *t, const struct layer *l, enum call call, int samples)
+{
+    const double flop[] = { l->flop_forward, l->flop_input_grad, l->flop_weight_grad };
+    return is_charged(t) ? flop[call] * samples / t->charge.flop_per_s : 0;
+}
+
+/* As it is stated: its share of a full micro-batch and of a split layer. */
+static double stated_s(const struct trainer *t, const struct layer *l, enum call call, int samples)
+{
+    double (*const s)(const void *) = call == CALL_FORWARD ? t->compute->forward_s : t->compute->gradient_s;
+    return s && l->repeated ? s(t->config->compute.options) * samples / t->plan.samples / t->plan.degree[AXIS_TENSOR] : 0;
+}
+
+/* Calls a layer, which takes the time that is charged or stated for it; a straggler takes as many times as long. Verification is not
+ * timed. */
+static void run_layer(struct work *work, const struct layer *l, enum call call, struct pass *p)
 {
     struct trainer *t = work->trainer;
-    const bool stated = stated_s && l->repeated;
-    if (work->samples || (!stated && t->slowdown == 1)) {
-        layer(l, p);
+    const double stated = stated_s(t, l, call, p->samples);
+    if (work->samples || (stated == 0 && (is_charged(t) || t->slowdown == 1))) {
+        fabric_sleep(t->clock, work->samples ? 0 : charged_s(t, l, call, p->samples));
+        compute(t, l, call, p);
     } else {
         const double began_s = fabric_now_s(t->clock);
-        layer(l, p);
+        compute(t, l, call, p);
         const double took_s = fabric_now_s(t->clock) - began_s;
-        const double s =
-            stated ? stated_s(t->config->compute.options) * p->samples / t->plan.samples / t->plan.degree[AXIS_TENSOR] : took_s;
-        fabric_sleep(t->clock, t->slowdown * s - took_s);
+        fabric_sleep(t->clock, t->slowdown * (stated > 0 ? stated : took_s) - took_s);
     }
     poll(t, work->w);
 }
@@ -144,7 +172,7 @@ static double run_layers(struct work *work, const struct part *part, int micro)
         struct pass p = pass_of(work, part, micro, i);
         hold_layer(work, part, i);
         release_layer(part, i - 1);
-        call(work, l, l->kind->forward, &p, work->trainer->compute->forward_s);
+        run_layer(work, l, CALL_FORWARD, &p);
         loss = p.loss;
     }
     release_layer(part, part->plan->net.count - 1);
@@ -218,7 +246,7 @@ static void input_grad(struct work *work, struct part *part, int micro, int i, f
     const struct layer *l = &part->plan->net.layers[i];
     struct pass p = pass_of(work, part, micro, i);
     add_gradients(&p, part, micro, i, sent);
-    call(work, l, l->kind->input_grad, &p, work->trainer->compute->gradient_s);
+    run_layer(work, l, CALL_INPUT_GRAD, &p);
 }
 
 static float *take_sent(struct work *work, const struct part *part)
@@ -240,7 +268,7 @@ static void weight_grad(struct work *work, struct part *part, int micro, int i, 
     struct pass p = pass_of(work, part, micro, i);
     add_gradients(&p, part, micro, i, NULL);
     p.grads = grads;
-    call(work, l, l->kind->weight_grad, &p, work->trainer->compute->gradient_s);
+    run_layer(work, l, CALL_WEIGHT_GRAD, &p);
     if (!part->checked)
         gradient_ready(part->gradient, i ? net->params.slices[l->first_slice].at : 0, work->w);
 }

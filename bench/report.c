@@ -208,7 +208,7 @@ static void fill_work(struct result *out, const struct run *run)
     out->model.flop_backward = batch * t->plan.model.flop_backward;
     out->model.loss_floor = t->data.floor;
     out->data.name = c->data.name;
-    out->data.size_B = t->data.size_B;
+    out->data.size_B = t->data.kind ? t->data.size_B : NAN; /* nothing is read where nothing is computed */
     out->data.samples = t->data.samples ? (double)t->data.samples : NAN;
     snprintf(out->data.xxh3, sizeof out->data.xxh3, "%016llx", (unsigned long long)t->data.hash);
 }

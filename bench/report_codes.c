@@ -91,6 +91,7 @@ void fill_compression(struct report *r, const struct run *run, const double *sen
     struct result *out = &r->result;
     const struct comm_row *gradient = result_comm(out, PURPOSE_GRADIENT);
     const char *one = "there is one replica, or the run did not get to its end", *no_floats = "no step was measured";
+    const char *no_bits = run->trainer.setup.hollow ? "nothing was computed" : no_floats;
     no_compression(out, "gradients are exchanged as they are");
     out->compression.dense_alone_s = maybe(run->dense_alone_s, one);
     if (!gradient_is_coded(run->config))
@@ -100,7 +101,7 @@ void fill_compression(struct report *r, const struct run *run, const double *sen
     const bool exchanged = gradient && replicas_of_a_part(run) > 1;
     const double saved_B = exchanged ? dense_B - sent_B(out) : NAN;
     out->compression.name = codec_name(run->config, out->compression.text);
-    out->compression.logical_bits_per_element = maybe(over_ranks(r, sent, SENT_CODES + 1) / floats, no_floats);
+    out->compression.logical_bits_per_element = maybe(over_ranks(r, sent, SENT_CODES + 1) / floats, no_bits);
     out->compression.wire_bits_per_element = maybe(8 * over_ranks(r, sent, SENT_CODES + 2) / floats, no_floats);
     out->compression.codec_s = maybe(spent_s, no_floats);
     out->compression.saved_B = maybe(saved_B, one);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "bench/compute.h"
 #include "bench/result.h"
 
 enum { TEXT_BYTES = 64 };
@@ -105,9 +106,18 @@ static const char *loss_text(double x, const char *otherwise, char text[TEXT_BYT
     return isfinite(x) ? text : otherwise;
 }
 
+static bool is_hollow(const struct result *r)
+{
+    return compute_find(r->config->compute.name)->hollow;
+}
+
 static void print_loss(const struct result *r, FILE *out)
 {
     char first[TEXT_BYTES], last[TEXT_BYTES], least[TEXT_BYTES];
+    if (is_hollow(r)) {
+        line(out, "loss", "- (nothing was computed)");
+        return;
+    }
     line(out, "loss", "%s -> %s nats (floor %s)", loss_text(r->correctness.loss_first, "not a number", first),
          loss_text(r->correctness.loss_last, "not a number", last), loss_text(r->model.loss_floor, "unknown", least));
 }
@@ -262,7 +272,7 @@ static void print_checks(const struct result *r, FILE *out)
         line(out, "replicas", "%s %s, parameters %s", r->correctness.replicas_identical ? "identical" : "DIFFERENT",
              tick(r->correctness.replicas_identical), r->correctness.parameter_hash);
     else
-        line(out, "replicas", "- (not compared: the run did not get to its end)");
+        line(out, "replicas", "- (not compared: %s)", is_hollow(r) ? "nothing was computed" : "the run did not get to its end");
 }
 
 void result_print_summary(const struct result *r, const char *path, FILE *out)

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "bench/pages.h"
+
 /* What a stash is made of. Letters: B samples of the largest micro-batch. */
 struct sizes {
     size_t graphs, gradient_sets, layers;
@@ -141,22 +143,22 @@ static void fill_stacks(struct stash *s, const struct sizes *z)
         s->free_gradients[s->gradient_count++] = (int)i;
 }
 
-status stash_open(struct stash *s, const struct assignment *a, const struct part_plan *p)
+status stash_open(struct stash *s, const struct assignment *a, const struct part_plan *p, bool hollow)
 {
     const struct sizes z = sizes_of(a, p);
     struct dealer d = { 0 };
     *s = (struct stash){ .graphs = calloc(z.graphs + 1, sizeof *s->graphs),
                          .gradients = calloc(z.gradient_sets, sizeof *s->gradients) };
     s->free_graphs = calloc(z.graphs + z.gradient_sets, sizeof(int));
-    s->storage[0] = d.floats =
-        calloc(total_floats(&z) + 1, sizeof(float)); /* zero: weight gradients may read what no layer wrote */
-    s->storage[1] = d.integers = calloc(total_integers(&z) + 1, sizeof(int32_t));
-    s->storage[2] = d.pointers = calloc(2 * z.layers * (z.graphs + z.gradient_sets), sizeof(float *));
-    if (!s->graphs || !s->gradients || !s->free_graphs || !d.floats || !d.integers || !d.pointers) {
+    s->array_words = total_floats(&z) + total_integers(&z);
+    s->arrays = d.floats = (hollow ? pages_hollow : pages_open)(s->array_words); /* zero: weight gradients read what none wrote */
+    s->pointers = d.pointers = calloc(2 * z.layers * (z.graphs + z.gradient_sets), sizeof(float *));
+    if (!s->graphs || !s->gradients || !s->free_graphs || !d.floats || !d.pointers) {
         stash_close(s);
         return status_fail(STATUS_FAILED, "no memory for the activations of %zu micro-batches in flight (%zu floats)", z.graphs,
                            total_floats(&z));
     }
+    d.integers = (int32_t *)(d.floats + total_floats(&z));
     s->free_gradients = s->free_graphs + z.graphs;
     for (size_t i = 0; i < z.graphs; i++)
         make_graph(&s->graphs[i], a, p, &z, &d);
@@ -169,8 +171,8 @@ status stash_open(struct stash *s, const struct assignment *a, const struct part
 
 void stash_close(struct stash *s)
 {
-    for (int i = 0; i < 3; i++)
-        free(s->storage[i]);
+    pages_close(s->arrays, s->array_words);
+    free(s->pointers);
     free(s->graphs);
     free(s->gradients);
     free(s->free_graphs);

@@ -28,13 +28,15 @@ struct stash {
     int *free_graphs, *free_gradients; /* stacks of indices */
     int graph_count, gradient_count;   /* free ones */
     float *scratch;
-    void *storage[3]; /* floats, integers, pointers */
+    float *arrays; /* [array_words] of floats, then of integers */
+    size_t array_words;
+    void *pointers;
 };
 
 /* Bytes of a part's stash, known before. */
 double stash_B(const struct assignment *a, const struct part_plan *p);
-/* Local. If it failed there is nothing to close. */
-status stash_open(struct stash *s, const struct assignment *a, const struct part_plan *p);
+/* Local. hollow: its arrays are nothing but addresses (pages.h). If it failed there is nothing to close. */
+status stash_open(struct stash *s, const struct assignment *a, const struct part_plan *p, bool hollow);
 void stash_close(struct stash *s);
 
 struct graph *stash_take_graph(struct stash *s);

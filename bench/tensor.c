@@ -55,6 +55,25 @@ void tensor_sum_partial(struct tensor *t, float *x, size_t n)
         play(t, blocking_sum, x, n);
 }
 
+/* f gathers and g sums in turn, forward; backward they change roles, and the last operator comes first. */
+void tensor_play(struct tensor *t, const struct layer *l, enum tensor_work work, int samples, float *x)
+{
+    const int gathers = work == TENSOR_FORWARD ? l->operators_f : l->operators_g;
+    const int sums = work == TENSOR_FORWARD ? l->operators_g : l->operators_f;
+    const size_t n = (size_t)samples * l->operator_floats, rows = (size_t)samples * l->loss_rows;
+    for (int i = 0; i < gathers || i < sums; i++) {
+        if (i < gathers)
+            tensor_gather(t, x, n);
+        if (i < sums)
+            tensor_sum(t, x, n);
+    }
+    if (work == TENSOR_BACKWARD || alone(t) || rows == 0)
+        return;
+    play(t, blocking_max, x, rows);
+    play(t, blocking_sum, x, rows);
+    play(t, blocking_sum, x, rows);
+}
+
 uint64_t tensor_sent_B(const struct network *net, enum tensor_work work, int samples, size_t segment_B)
 {
     uint64_t floats = 0;

@@ -44,12 +44,16 @@ double tensor_cross_entropy(struct tensor *t, float *logits, const int32_t *targ
  * sum over the tensor ranks, the same bits on every rank. */
 void tensor_sum_partial(struct tensor *t, float *x, size_t n);
 
+/* Collective. What a layer's call exchanges, without its arithmetic: the same collectives of the same sizes in the same order, on
+ * floats that are not there (fabric_setup.hollow); x is any address. */
+enum tensor_work { TENSOR_FORWARD, TENSOR_BACKWARD };
+void tensor_play(struct tensor *t, const struct layer *l, enum tensor_work work, int samples, float *x);
+
 /* Pure. Bytes that this rank sends for one micro-batch, by the formulas per operator; the layers' calls play no part. A forward
  * pass again (recompute) sends what the first sent. segment_B: of the engine.
  *      without sequence parallelism   forward  g x 2 (t-1)/t n + the loss's three sums     backward  f x 2 (t-1)/t n
  *      with                           forward  (f + g) x (t-1)/t n + the same              backward  (f + g) x (t-1)/t n
  * where n is the whole activation; so a transformer block sends 8 (t-1)/t n either way. */
-enum tensor_work { TENSOR_FORWARD, TENSOR_BACKWARD };
 uint64_t tensor_sent_B(const struct network *net, enum tensor_work work, int samples, size_t segment_B);
 
 #endif

@@ -97,6 +97,8 @@ static status open_groups(struct trainer *t)
     status worst = s;
     if (a->pipeline.stages > 1 || a->count > 1)
         worst = (s = open_fabric(t, GROUP_PIPELINE, t->grid.along[AXIS_PIPELINE])) > worst ? s : worst;
+    if (t->fabrics[GROUP_PIPELINE].ops && t->setup.hollow)
+        fabric_share_stamps(&t->fabrics[GROUP_PIPELINE], links_tags(a));
     if (a->degree[AXIS_TENSOR] > 1)
         worst = (s = open_fabric(t, GROUP_TENSOR, t->grid.along[AXIS_TENSOR])) > worst ? s : worst;
     worst = (s = split_group(t, GROUP_TIED, tied_colour(t, &tied), tied.me)) > worst ? s : worst;
@@ -113,11 +115,11 @@ static status allocate_part(struct trainer *t, int c)
 {
     struct part *part = &t->parts[c];
     part->plan = &t->plan.parts[c];
-    part->params = pages_open(part->plan->net.params.n);
+    part->params = (t->setup.hollow ? pages_hollow : pages_open)(part->plan->net.params.n);
     part->flights = calloc((size_t)t->plan.micro_batches, sizeof *part->flights);
     if (!part->params || !part->flights)
         return status_fail(STATUS_FAILED, "no memory for %zu parameters", part->plan->net.params.n);
-    return stash_open(&part->stash, &t->plan, part->plan);
+    return stash_open(&part->stash, &t->plan, part->plan, t->setup.hollow);
 }
 
 /* One micro-batch through one route, forward through the rank's parts and back. */
@@ -145,10 +147,11 @@ static void count_last_forwards(struct trainer *t)
 static status load(struct trainer *t)
 {
     const struct config *c = t->config;
+    const struct sample_shape shape = t->plan.parts[0].net.shape;
     t->optimizer = optimizer_find(c->optimizer.name);
-    t->compute = compute_find(c->compute.name);
     t->slowdown = compute_slowdown(c, t->clock->rank);
-    TRY(data_open(&t->data, dataset_find(c->data.name), c->data.options, c->folder, t->plan.parts[0].net.shape, (uint64_t)c->seed));
+    if (!t->setup.hollow)
+        TRY(data_open(&t->data, dataset_find(c->data.name), c->data.options, c->folder, shape, (uint64_t)c->seed));
     t->parts = calloc((size_t)t->plan.count, sizeof *t->parts);
     t->losses = calloc((size_t)t->plan.leaves, sizeof(float));
     if (!t->parts || !t->losses)
@@ -184,6 +187,11 @@ static void initialise(struct trainer *t, struct part *part)
     }
 }
 
+static size_t state_floats(const struct trainer *t, const struct part *part)
+{
+    return gradient_state_floats(part->gradient) * (size_t)t->optimizer->state_arrays;
+}
+
 static status plan_part(struct trainer *t, struct part *part)
 {
     const struct gradient_shape shape = { .n = part->plan->net.params.n,
@@ -192,8 +200,9 @@ static status plan_part(struct trainer *t, struct part *part)
                                           .part = (uint32_t)part->plan->position,
                                           .params = &part->plan->net.params };
     TRY(gradient_open(&part->gradient, t->engines[group_of(t, part->plan)], t->config, &shape, part->params));
-    initialise(t, part);
-    part->state = calloc(gradient_state_floats(part->gradient) * (size_t)t->optimizer->state_arrays + 1, sizeof(float));
+    if (!t->setup.hollow)
+        initialise(t, part);
+    part->state = (t->setup.hollow ? pages_hollow : pages_open)(state_floats(t, part));
     return part->state ? STATUS_OK : status_fail(STATUS_FAILED, "no memory for the optimizer's state");
 }
 
@@ -211,6 +220,17 @@ static status plan(struct trainer *t)
                            &t->loss_sum);
 }
 
+static status prepare(struct trainer *t, const struct config *c, int rank)
+{
+    TRY(charge_open(&t->charge, c, rank));
+    t->setup = (struct fabric_setup){ .cluster = &t->cluster,
+                                      .clock = &t->common,
+                                      .hollow = t->compute->hollow,
+                                      .encode_B_per_s = t->charge.encode_B_per_s,
+                                      .decode_B_per_s = t->charge.decode_B_per_s };
+    return assignment_open(&t->plan, c, rank);
+}
+
 status trainer_open(struct trainer *t, const struct config *c, MPI_Comm world)
 {
     const int degree[AXIS_COUNT] = {
@@ -220,11 +240,10 @@ status trainer_open(struct trainer *t, const struct config *c, MPI_Comm world)
     *t = (struct trainer){ .config = c, .replica = MPI_COMM_NULL };
     t->clock = &t->fabrics[GROUP_WORLD];
     t->cluster = config_cluster(c, job.ranks);
-    t->setup.cluster = &t->cluster;
-    t->setup.clock = &t->common;
+    t->compute = compute_find(c->compute.name);
     grid_open(&t->grid, degree, c->parallel.order, world);
     MPI_Comm_split(world, t->grid.at[AXIS_DATA], job.rank, &t->replica);
-    status s = status_agree(assignment_open(&t->plan, c, job.rank), world);
+    status s = status_agree(prepare(t, c, job.rank), world);
     if (s == STATUS_OK)
         s = open_ports(t);
     if (s == STATUS_OK)
@@ -240,19 +259,19 @@ status trainer_open(struct trainer *t, const struct config *c, MPI_Comm world)
     return s;
 }
 
-static void close_part(struct part *part)
+static void close_part(const struct trainer *t, struct part *part)
 {
+    pages_close(part->state, part->state ? state_floats(t, part) : 0);
     gradient_close(part->gradient);
     stash_close(&part->stash);
     pages_close(part->params, part->plan ? part->plan->net.params.n : 0);
-    free(part->state);
     free(part->flights);
 }
 
 void trainer_close(struct trainer *t)
 {
     for (int i = 0; t->parts && i < t->plan.count; i++)
-        close_part(&t->parts[i]);
+        close_part(t, &t->parts[i]);
     update_close(t);
     links_close(t->links);
     for (int g = 0; g < GROUP_COUNT; g++) {

@@ -5,6 +5,7 @@
 #define DMLBENCH_BENCH_TRAINER_H
 
 #include "bench/assignment.h"
+#include "bench/charge.h"
 #include "bench/compute.h"
 #include "bench/gradient.h"
 #include "bench/links.h"
@@ -39,6 +40,7 @@ struct trainer {
     struct cluster cluster;  /* as the config states it */
     struct clock_fit common; /* this host's clock against rank 0's; zeros until run.c has read it */
     struct fabric_setup setup;
+    struct charge charge;
     MPI_Comm replica; /* the ranks that together hold one copy of the model (two, if it is bidirectional) */
     struct assignment plan;
     struct fabric fabrics[GROUP_COUNT]; /* ops NULL: this layout has no such group, or this rank is not in it */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/pages.h"
 #include "kernels/layers.h"
 
 /* ---- the walk ------------------------------------------------------------------------------------------------------------ */
@@ -63,7 +64,7 @@ static void walk_piece(struct walk *walk, struct part *part, const struct gradie
 
 static void walk_bucket(struct walk *walk, struct part *part, int bucket, choose *chosen, visit *visitor)
 {
-    for (size_t i = 0; i < gradient_pieces(part->gradient, bucket); i++) {
+    for (size_t i = 0; !walk->trainer->setup.hollow && i < gradient_pieces(part->gradient, bucket); i++) {
         const struct gradient_piece piece = gradient_piece(part->gradient, bucket, i);
         walk_piece(walk, part, &piece, chosen, visitor);
     }
@@ -131,7 +132,7 @@ static size_t chosen_floats(const struct trainer *t, choose *chosen)
 status update_plan(struct trainer *t)
 {
     const size_t most = assignment_waiting(t->config, &t->plan), tied = chosen_floats(t, is_tied);
-    t->waiting = calloc(most + 1, sizeof *t->waiting);
+    t->waiting = (t->setup.hollow ? pages_hollow : pages_open)(most);
     if (!t->waiting)
         return status_fail(STATUS_FAILED, "no memory for %zu floats of gradients", most);
     if (!t->engines[GROUP_TIED])
@@ -141,7 +142,17 @@ status update_plan(struct trainer *t)
 
 void update_close(struct trainer *t)
 {
-    free(t->waiting);
+    if (t->waiting)
+        pages_close(t->waiting, assignment_waiting(t->config, &t->plan));
+}
+
+/* With ZeRO this rank has pieces only, and zeros for the rest. */
+static void bring_together(struct walk *walk, choose *chosen, size_t n)
+{
+    struct trainer *t = walk->trainer;
+    if (!t->setup.hollow)
+        memset(t->waiting, 0, n * sizeof *t->waiting);
+    walk_all(walk, chosen, pack);
 }
 
 /* The gradients of a tied matrix's two copies: brought together, and added where both are here. Besides zeros two numbers are
@@ -152,15 +163,14 @@ static void add_tied(struct trainer *t, struct stopwatch *w)
     struct walk walk = { .trainer = t };
     if (all == 0)
         return;
-    memset(t->waiting, 0, all * sizeof *t->waiting); /* with ZeRO this rank has pieces only */
-    walk_all(&walk, is_tied, pack);
+    bring_together(&walk, is_tied, all);
     if (t->tied_sum) {
         stopwatch_switch(w, PHASE_WAIT);
         engine_start(t->engines[GROUP_TIED], t->tied_sum);
         engine_wait(t->engines[GROUP_TIED], t->tied_sum);
         stopwatch_switch(w, PHASE_OPTIMIZER);
     }
-    if (all > n) {
+    if (all > n && !t->setup.hollow) {
         add(t->waiting, t->waiting + n, n);
         memcpy(t->waiting + n, t->waiting, n * sizeof *t->waiting);
     }
@@ -173,8 +183,7 @@ static void add_partial(struct trainer *t)
     struct walk walk = { .trainer = t };
     if (n == 0)
         return;
-    memset(t->waiting, 0, n * sizeof *t->waiting); /* likewise */
-    walk_all(&walk, is_partial, pack);
+    bring_together(&walk, is_partial, n);
     tensor_sum_partial(&t->tensor, t->waiting, n);
     walk_all(&walk, is_partial, unpack);
 }

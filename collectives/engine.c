@@ -58,6 +58,12 @@ struct engine {
 
 /* ---- playing: under the mutex ------------------------------------------------------------------------------------------------ */
 
+/* Messages have nothing in them, and what is done to floats takes no time. */
+static bool is_hollow(const struct engine *e)
+{
+    return e->fabric->setup.hollow;
+}
+
 static bool combines(const struct step *step)
 {
     return step->landing == LANDING_COMBINE;
@@ -79,7 +85,8 @@ static void begin_round(struct engine *e, struct slot *s)
         fabric_sum(e->fabric, step->recv, step->recv_B / sizeof(float), &s->recv);
         s->receiving = true;
     } else if (step->landing == LANDING_LOCAL) {
-        s->op->local(s->op, &s->segment, s->round);
+        if (!is_hollow(e))
+            s->op->local(s->op, &s->segment, s->round);
         fabric_count_window(e->fabric, s->op->purpose);
         s->meeting = s->op->is_met != NULL;
     }
@@ -110,7 +117,8 @@ static bool look(struct engine *e, struct slot *s, enum asking asking)
     s->sending &= !sent;
     s->meeting &= !met;
     if (s->adding && !s->receiving && !(s->sending && overlap(&s->step))) { /* the message being sent must stay as it is */
-        s->op->combine(s->step.recv, s->segment.workspace, s->step.recv_B);
+        if (!is_hollow(e))
+            s->op->combine(s->step.recv, s->segment.workspace, s->step.recv_B);
         s->adding = false;
     }
     return received || sent || met;
@@ -316,6 +324,11 @@ double engine_now_s(const struct engine *e)
     return fabric_now_s(e->fabric);
 }
 
+struct fabric *engine_clock(struct engine *e)
+{
+    return e->fabric;
+}
+
 size_t engine_segment_B(const struct engine *e)
 {
     return e->segment_B;
@@ -365,7 +378,7 @@ status engine_plan(struct engine *e, const struct operation *planned, size_t byt
     memcpy(op, planned, bytes);
     op->segment_most = op->segment_n;
     operation_aim(op, op->data, op->n);
-    status s = op->segments ? reserve_workspace(e, needed_workspace_B(op)) : STATUS_OK;
+    status s = op->segments && !is_hollow(e) ? reserve_workspace(e, needed_workspace_B(op)) : STATUS_OK;
     if (s != STATUS_OK) {
         free(op);
         return s;

@@ -2,6 +2,7 @@
 #include "collectives/exchange.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,9 +80,10 @@ static status allocate(struct compressed *x)
     x->room = aligned_alloc(ALIGNMENT_B, memory.all_B + ALIGNMENT_B);
     if (!x->room)
         return status_fail(STATUS_FAILED, "no memory for %zu bytes of codes", memory.all_B);
-    memset(x->room, 0, memory.all_B);
+    if (!compressed_is_hollow(x)) /* else nothing but the member's struct is ever touched */
+        memset(x->room, 0, memory.all_B);
     x->how->lay_out(x);
-    if (x->state)
+    if (x->state && !compressed_is_hollow(x))
         compressor_state_begin(x->terms.kind, &x->terms.coding, x->state);
     return STATUS_OK;
 }
@@ -142,6 +144,26 @@ struct coding compressed_coding(const struct compressed *x, int worker)
     return c;
 }
 
+bool compressed_is_hollow(const struct compressed *x)
+{
+    return engine_fabric(x->engine)->setup.hollow;
+}
+
+bool compressed_encodes(const struct compressed *x, size_t floats)
+{
+    return fabric_encodes(engine_clock(x->engine), floats);
+}
+
+bool compressed_decodes(const struct compressed *x, size_t floats)
+{
+    return fabric_decodes(engine_clock(x->engine), floats);
+}
+
+double compressed_bits(const struct compressed *x, const struct coding *c, const unsigned char *code, size_t bytes)
+{
+    return compressed_is_hollow(x) ? NAN : compressor_logical_bits(x->terms.kind, c, code, bytes);
+}
+
 void compressed_encode(struct compressed *x, int64_t step, float *vector)
 {
     struct coding *c = &x->terms.coding;
@@ -185,9 +207,10 @@ void compressed_wait(struct compressed *x)
 void compressed_decode(struct compressed *x, float *sum)
 {
     const struct coding c = compressed_coding(x, x->rank);
-    memset(sum, 0, x->n * sizeof *sum);
+    if (!compressed_is_hollow(x))
+        memset(sum, 0, x->n * sizeof *sum);
     x->how->decode(x, sum);
-    if (x->terms.kind->finish_sum)
+    if (x->terms.kind->finish_sum && !compressed_is_hollow(x))
         x->terms.kind->finish_sum(&c, sum);
 }
 
@@ -228,26 +251,30 @@ static void note_size(struct compressed *x, const struct coding *c, size_t bytes
     x->bytes = bytes;
     x->floats = (double)x->n;
     x->code_B = (double)bytes;
-    x->bits = compressor_logical_bits(x->terms.kind, c, x->code, bytes);
+    x->bits = compressed_bits(x, c, x->code, bytes);
 }
 
 void whole_encode(struct compressed *x)
 {
     const struct coding c = compressed_coding(x, x->rank);
-    const size_t bytes = x->terms.kind->encode(&c, x->state, x->vector, x->code, x->scratch);
-    if (!x->terms.kind->pack)
+    const struct compressor *k = x->terms.kind;
+    const bool floats = compressed_encodes(x, x->n);
+    const size_t bytes = floats ? k->encode(&c, x->state, x->vector, x->code, x->scratch) : k->code_bytes(&c);
+    if (!k->pack)
         note_size(x, &c, bytes);
 }
 
 void whole_pack(struct compressed *x)
 {
     const struct coding c = compressed_coding(x, x->rank);
-    if (x->terms.kind->pack)
-        note_size(x, &c, x->terms.kind->pack(&c, x->code, x->scratch));
+    const struct compressor *k = x->terms.kind;
+    if (k->pack)
+        note_size(x, &c, compressed_is_hollow(x) ? k->code_bytes(&c) : k->pack(&c, x->code, x->scratch));
 }
 
 void whole_residual(struct compressed *x)
 {
     const struct coding c = compressed_coding(x, x->rank);
-    x->terms.kind->decode(&c, x->code, x->bytes, -1, x->vector, x->scratch);
+    if (compressed_decodes(x, x->n))
+        x->terms.kind->decode(&c, x->code, x->bytes, -1, x->vector, x->scratch);
 }

@@ -37,6 +37,7 @@ struct exchange {
     /* B_to[p], zeros, becomes the bytes that this rank will send to each in one exchange, by a closed formula; false: they depend
      * on the data, and B_to is still zeros. REQUIRED, pure. */
     bool (*sent)(const struct exchange_terms *t, uint64_t *B_to);
+    bool hollow; /* can be played without floats (fabric_setup.hollow), where sizes do not depend on them */
 
     /* The rest is for exchange.c. See exchange_parts.h. */
     void (*lay_out)(struct compressed *x);  /* asks for memory */

@@ -109,6 +109,7 @@ const struct exchange exchange_allgather = {
     .member = { .name = "allgather", .help = "every code goes to all, round a ring; rides any code; m (p-1) bytes" },
     .refuses = refuses,
     .sent = sent,
+    .hollow = true,
     .lay_out = lay_out,
     .plan = plan,
     .encode = encode,

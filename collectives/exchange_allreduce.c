@@ -72,7 +72,8 @@ static void encode_part(struct compressed *x, int part)
     const struct coding c = compressed_coding(x, x->rank);
     const size_t elements = l->part_elements(&c, part);
     struct parts *parts = x->own;
-    l->encode_part(&c, x->state, x->vector, part, x->code, x->scratch);
+    if (compressed_encodes(x, part ? 0 : x->n))
+        l->encode_part(&c, x->state, x->vector, part, x->code, x->scratch);
     operation_aim(parts->op[part], part_at(x, part), elements);
     x->code_B += (double)(elements * element_bytes(l->element));
     x->floats = (double)x->n;
@@ -118,20 +119,22 @@ static void finish(struct compressed *x)
         engine_start(x->engine, parts->op[i]);
         engine_wait(x->engine, parts->op[i]);
     }
-    if (l->summed)
+    if (l->summed && !compressed_is_hollow(x))
         l->summed(&c, x->state, x->code);
 }
 
 static void decode(struct compressed *x, float *sum)
 {
     const struct coding c = compressed_coding(x, x->rank);
-    x->terms.kind->decode(&c, x->code, x->bytes, 1, sum, x->scratch);
+    if (compressed_decodes(x, x->n))
+        x->terms.kind->decode(&c, x->code, x->bytes, 1, sum, x->scratch);
 }
 
 const struct exchange exchange_allreduce = {
     .member = { .name = "allreduce", .help = "codes that are numbers are added on their way; rides linear codes" },
     .refuses = refuses,
     .sent = sent,
+    .hollow = true,
     .lay_out = lay_out,
     .plan = plan,
     .encode = encode,

@@ -186,14 +186,16 @@ static void code_sum_of_node(struct compressed *x)
     if (!x->terms.feedback)
         return;
     parcel_decode(x, &own, -1, block, x->scratch);
-    memcpy(o->kept, block, block_B(&x->terms, place.at));
+    if (!compressed_is_hollow(x))
+        memcpy(o->kept, block, block_B(&x->terms, place.at));
 }
 
 static void add_nodes(struct compressed *x)
 {
     const struct place place = place_of(&x->terms);
     float *const block = block_of(x, ((struct hierarchical *)x->own)->sum, place.at);
-    memset(block, 0, block_B(&x->terms, place.at));
+    if (!compressed_is_hollow(x))
+        memset(block, 0, block_B(&x->terms, place.at));
     for (int node = 0; node < place.nodes; node++) {
         const struct parcel p = parcel_of(x, node);
         parcel_decode(x, &p, 1, block, x->scratch);
@@ -206,7 +208,7 @@ static void landed(struct operation *op, int i)
     const struct hierarchical *o = x->own;
     const struct place place = place_of(&x->terms);
     const int came = around(place.at - 2 - i, place.ranks);
-    if (i < place.ranks - 1)
+    if (i < place.ranks - 1 && !compressed_is_hollow(x))
         add(block_of(x, x->vector, came), o->incoming, block_length(x->n, place.ranks, came));
     if (i == place.ranks - 1)
         code_sum_of_node(x);
@@ -233,7 +235,8 @@ static status plan(struct compressed *x)
     struct operation op = {
         .data = x, .rounds = 2 * (place.ranks - 1) + place.nodes, .step = step, .landed = landed, .sent_B = sent_B
     };
-    compressor_state_begin(x->terms.kind, &c, ((struct hierarchical *)x->own)->state);
+    if (!compressed_is_hollow(x))
+        compressor_state_begin(x->terms.kind, &c, ((struct hierarchical *)x->own)->state);
     return compressed_plan(x, &op, sizeof op);
 }
 
@@ -243,18 +246,20 @@ static status plan(struct compressed *x)
 static void encode(struct compressed *x)
 {
     const struct place place = place_of(&x->terms);
-    if (x->terms.feedback)
+    if (x->terms.feedback && !compressed_is_hollow(x))
         add(block_of(x, x->vector, place.at), ((struct hierarchical *)x->own)->kept, block_length(x->n, place.ranks, place.at));
 }
 
 static void residual(struct compressed *x)
 {
-    memset(x->vector, 0, x->n * sizeof *x->vector);
+    if (!compressed_is_hollow(x))
+        memset(x->vector, 0, x->n * sizeof *x->vector);
 }
 
 static void decode(struct compressed *x, float *sum)
 {
-    add(sum, ((struct hierarchical *)x->own)->sum, x->n);
+    if (!compressed_is_hollow(x))
+        add(sum, ((struct hierarchical *)x->own)->sum, x->n);
 }
 
 const struct exchange exchange_hierarchical = {
@@ -265,6 +270,7 @@ const struct exchange exchange_hierarchical = {
                 .options_bytes = sizeof(struct options) },
     .refuses = refuses,
     .sent = sent,
+    .hollow = true,
     .lay_out = lay_out,
     .plan = plan,
     .encode = encode,

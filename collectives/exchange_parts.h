@@ -36,6 +36,14 @@ struct compressed {
 void *compressed_keep(struct compressed *x, size_t bytes);
 void *compressed_take(struct compressed *x, size_t bytes);
 
+/* So many floats are coded, or a code of so many is decoded: the time passes that this is stated to take (fabric_setup), none if
+ * it is not. False: the floats are not there (fabric_setup.hollow), and the sizes are all that is done. */
+bool compressed_encodes(const struct compressed *x, size_t floats);
+bool compressed_decodes(const struct compressed *x, size_t floats);
+bool compressed_is_hollow(const struct compressed *x);
+/* Of a code that was made; NaN where it was not. */
+double compressed_bits(const struct compressed *x, const struct coding *c, const unsigned char *code, size_t bytes);
+
 /* What `worker` compresses of the vector in this step. */
 struct coding compressed_coding(const struct compressed *x, int worker);
 

@@ -151,6 +151,7 @@ const struct exchange exchange_ring_requantised = {
                     "a ring that decodes, adds and codes anew at every hop; 2 m (p-1)/p bytes, and an error that grows with p" },
     .refuses = refuses,
     .sent = sent,
+    .hollow = true,
     .lay_out = lay_out,
     .plan = plan,
     .encode = encode,

@@ -248,6 +248,7 @@ static void encode(struct compressed *x)
     const struct exchange_terms *t = &x->terms;
     const struct coding c = compressed_coding(x, x->rank);
     const double scales = (double)t->kind->levels->scales(&c);
+    compressed_encodes(x, x->n);
     t->kind->levels->measure(&c, x->vector, ((struct widened *)x->own)->scales);
     x->floats = (double)x->n;
     x->code_B = (double)blocks_B(t) + sizeof(float) * scales;
@@ -259,6 +260,7 @@ static void decode(struct compressed *x, float *sum)
     const struct widened *o = x->own;
     const struct coding c = compressed_coding(x, x->rank);
     const int32_t zero = x->ranks * most(&x->terms);
+    compressed_decodes(x, x->n);
     for (int block = 0; block < x->ranks; block++) {
         const struct range at = { block_start(x->n, x->ranks, block), block_length(x->n, x->ranks, block) };
         unpack_block(x, block);

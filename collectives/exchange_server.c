@@ -141,7 +141,7 @@ static void landed(struct operation *op, int i)
     const bool keeps = x->terms.feedback && replies_code(&x->terms);
     if (x->rank != SERVER || i >= x->ranks)
         return;
-    if (i == 0 && !keeps)
+    if (i == 0 && !keeps && !compressed_is_hollow(x))
         memset(o->sum, 0, x->n * sizeof *o->sum);
     const struct parcel pushed = push_of(x, i), reply = reply_of(x);
     parcel_decode(x, &pushed, 1, o->sum, o->scratch);
@@ -192,7 +192,7 @@ static void decode(struct compressed *x, float *sum)
     const struct parcel reply = reply_of(x);
     if (replies_code(&x->terms))
         parcel_decode(x, &reply, 1, sum, ((struct server *)x->own)->scratch);
-    else
+    else if (!compressed_is_hollow(x))
         add(sum, ((struct server *)x->own)->sum, x->n);
 }
 
@@ -204,6 +204,7 @@ const struct exchange exchange_server = {
                 .options_bytes = sizeof(struct options) },
     .refuses = refuses,
     .sent = sent,
+    .hollow = true,
     .lay_out = lay_out,
     .plan = plan,
     .encode = encode,

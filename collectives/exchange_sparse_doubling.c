@@ -132,6 +132,7 @@ static status plan(struct compressed *x)
 static void decode(struct compressed *x, float *sum)
 {
     const struct doubling *d = x->own;
+    compressed_decodes(x, x->n);
     stream_add(d->extent.range, d->mine, sum);
 }
 

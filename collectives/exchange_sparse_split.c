@@ -132,6 +132,7 @@ static status plan(struct compressed *x)
 static void decode(struct compressed *x, float *sum)
 {
     const struct split *s = x->own;
+    compressed_decodes(x, x->n);
     for (int part = 0; part < x->ranks; part++) {
         const struct range range = part_of(&x->terms, part, 1).range;
         const struct stream *sums = gathering_message(&s->gathering, part);

@@ -108,7 +108,7 @@ static void landed(struct operation *op, int i)
 {
     struct compressed *x = op->data;
     const struct two_shot *o = x->own;
-    if (i == 0 && !x->terms.feedback)
+    if (i == 0 && !x->terms.feedback && !compressed_is_hollow(x))
         memset(o->sum, 0, block_length(x->n, x->ranks, x->rank) * sizeof *o->sum);
     if (i < x->ranks) {
         const struct parcel theirs = first(x, around(x->rank - i, x->ranks), x->rank);
@@ -185,6 +185,7 @@ const struct exchange exchange_two_shot = {
                 .source = "Tang et al. 2021, 1-bit Adam" },
     .refuses = refuses,
     .sent = sent,
+    .hollow = true,
     .lay_out = lay_out,
     .plan = plan,
     .encode = encode,

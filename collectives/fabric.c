@@ -6,7 +6,10 @@
 #include "collectives/fabric.h"
 
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "collectives/job.h"
 
 const struct fabric_ops *const fabrics[] = { &fabric_mpi, &fabric_shaped, NULL };
 
@@ -47,6 +50,8 @@ void fabric_close(struct fabric *f)
     if (f->ops->close)
         f->ops->close(f);
     MPI_Comm_free(&f->comm);
+    free(f->stamps);
+    free(f->stamps_of);
 }
 
 void fabric_send(struct fabric *f, enum purpose purpose, const void *data, size_t bytes, int to, int tag, fabric_request *r)
@@ -61,7 +66,10 @@ void fabric_send_stamped(struct fabric *f, enum purpose purpose, void *data, siz
 {
     const double sent_s = fabric_now_s(f);
     struct ledger_row *row = &f->ledger.rows[purpose];
-    memcpy((char *)data + bytes, &sent_s, sizeof sent_s);
+    if (f->stamps)
+        f->stamps[tag] = sent_s;
+    else
+        memcpy((char *)data + bytes, &sent_s, sizeof sent_s);
     row->calls++;
     row->messages++;
     row->logical_B += bytes;
@@ -73,11 +81,21 @@ void fabric_send_stamped(struct fabric *f, enum purpose purpose, void *data, siz
     f->ops->start_send(f, data, bytes + sizeof sent_s, to, tag, r);
 }
 
-double fabric_stamp_s(const void *data, size_t bytes)
+double fabric_stamp_s(const struct fabric *f, const void *data, size_t bytes, int from, int tag)
 {
     double sent_s;
+    if (f->stamps)
+        return f->stamps_of[from][tag];
     memcpy(&sent_s, (const char *)data + bytes, sizeof sent_s);
     return sent_s;
+}
+
+void fabric_share_stamps(struct fabric *f, int tags)
+{
+    const struct job job = job_of(f->comm);
+    f->stamps = job_allocate(&job, (size_t)tags * sizeof *f->stamps);
+    f->stamps_of = job_allocate(&job, (size_t)f->ranks * sizeof *f->stamps_of);
+    MPI_Allgather(&f->stamps, sizeof f->stamps, MPI_BYTE, f->stamps_of, sizeof f->stamps, MPI_BYTE, f->comm);
 }
 
 void fabric_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r)
@@ -129,6 +147,22 @@ double fabric_now_s(struct fabric *f)
 {
     const double now_s = f->ops->now_s(f);
     return f->setup.clock ? clock_common_s(f->setup.clock, now_s) : now_s;
+}
+
+static bool codes(struct fabric *f, size_t floats, double B_per_s)
+{
+    fabric_sleep(f, B_per_s > 0 ? (double)floats * sizeof(float) / B_per_s : 0);
+    return !f->setup.hollow;
+}
+
+bool fabric_encodes(struct fabric *f, size_t floats)
+{
+    return codes(f, floats, f->setup.encode_B_per_s);
+}
+
+bool fabric_decodes(struct fabric *f, size_t floats)
+{
+    return codes(f, floats, f->setup.decode_B_per_s);
 }
 
 void fabric_sleep(struct fabric *f, double s)

@@ -38,6 +38,7 @@ struct fabric_setup {
     int node_ranks;                /* every so many consecutive ranks of this fabric share a node; 0: all do */
     bool hollow;                   /* messages have their sizes and nothing in them, and no float is read or written */
     const struct clock_fit *clock; /* this host's against rank 0's */
+    double encode_B_per_s, decode_B_per_s; /* at which coding floats takes virtual time; 0: it takes none */
 };
 
 struct fabric_ops {
@@ -66,6 +67,8 @@ struct fabric {
     struct ledger ledger;
     struct window *window; /* NULL: there is none, and why */
     const char *no_window;
+    bool charged;                /* job_is_charged */
+    double *stamps, **stamps_of; /* see fabric_share_stamps; else NULL */
 };
 
 extern const struct fabric_ops fabric_mpi, fabric_shaped;
@@ -82,7 +85,12 @@ void fabric_send(struct fabric *f, enum purpose purpose, const void *data, size_
 /* Local. Likewise, with the time of sending (now_s) written into the 8 bytes behind `bytes`, counted as PURPOSE_STAMP; the receiver
  * receives bytes + FABRIC_STAMP_B. */
 void fabric_send_stamped(struct fabric *f, enum purpose purpose, void *data, size_t bytes, int to, int tag, fabric_request *r);
-double fabric_stamp_s(const void *data, size_t bytes); /* as received behind `bytes` */
+/* As received behind `bytes` of a message. */
+double fabric_stamp_s(const struct fabric *f, const void *data, size_t bytes, int from, int tag);
+/* Collective. For hollow messages, which have no room for a stamp: stamps of messages with tags below `tags` are left in a table of
+ * the sender, where the receiver looks, as all simulated ranks are in one process. A message must have come before the next of its
+ * sender and tag is sent. */
+void fabric_share_stamps(struct fabric *f, int tags);
 void fabric_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r);
 /* Local. Counts what was written to the window for others, as if it had been sent. */
 void fabric_count_window(struct fabric *f, enum purpose purpose);
@@ -99,5 +107,9 @@ void fabric_wait_any(struct fabric *f, fabric_request *const *r, int n);
 double fabric_now_s(struct fabric *f);
 /* Lets that much of the fabric's time pass; nothing if it is not positive. */
 void fabric_sleep(struct fabric *f, double s);
+/* Local. So many floats are coded, or decoded: as much of the fabric's time passes as the setup says. False: they are not there, and
+ * their sizes are all there is. */
+bool fabric_encodes(struct fabric *f, size_t floats);
+bool fabric_decodes(struct fabric *f, size_t floats);
 
 #endif

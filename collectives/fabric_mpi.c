@@ -9,6 +9,11 @@
 #include <unistd.h>
 
 #include "collectives/fabric.h"
+#include "collectives/job.h"
+#ifdef SMPI_H
+#include <simgrid/actor.h>
+#include <simgrid/engine.h>
+#endif
 
 enum { CHUNK_B = 1 << 30 };
 
@@ -27,8 +32,11 @@ static MPI_Datatype long_type(size_t bytes)
     return type;
 }
 
+/* SMPI copies nothing from or to no address, but takes the message's time. */
 static void start_send(struct fabric *f, const void *data, size_t bytes, int to, int tag, fabric_request *r)
 {
+    if (f->setup.hollow)
+        data = MPI_BOTTOM;
     if (bytes <= INT_MAX) {
         MPI_Isend(data, (int)bytes, MPI_BYTE, to, tag, f->comm, &r->mpi);
         return;
@@ -40,6 +48,8 @@ static void start_send(struct fabric *f, const void *data, size_t bytes, int to,
 
 static void start_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r)
 {
+    if (f->setup.hollow)
+        data = MPI_BOTTOM;
     if (bytes <= INT_MAX) {
         MPI_Irecv(data, (int)bytes, MPI_BYTE, from, tag, f->comm, &r->mpi);
         return;
@@ -82,28 +92,44 @@ static void wait_any(struct fabric *f, fabric_request *const *r, int n)
     r[done]->mpi = MPI_REQUEST_NULL;
 }
 
-/* MPI_Wtime counts from another moment in every process; messages carry times from one to the other. */
+static status open_mpi(struct fabric *f)
+{
+    f->charged = job_is_charged();
+    return STATUS_OK;
+}
+
+/* MPI_Wtime counts from another moment in every process; messages carry times from one to the other. In SMPI it charges what was
+ * computed until now, and something for itself. */
 static double now_s(struct fabric *f)
 {
-    (void)f;
 #ifdef SMPI_H
-    return MPI_Wtime();
+    return f->charged ? simgrid_get_clock() : MPI_Wtime();
 #else
     struct timespec now;
+    (void)f;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 #endif
 }
 
+/* SMPI's usleep charges what was computed until now, and knows whole microseconds only. */
 static void pause_s(struct fabric *f, double s)
 {
+#ifdef SMPI_H
+    if (f->charged) {
+        sg_actor_sleep_for(s);
+        return;
+    }
+#else
     (void)f;
-    usleep((useconds_t)(1e6 * s)); /* SMPI's own in the simulation */
+#endif
+    usleep((useconds_t)(1e6 * s));
 }
 
 const struct fabric_ops fabric_mpi = {
     .member = { .name = "mpi", .help = "messages as MPI carries them on the hosts it was started on" },
     .shares_memory = true,
+    .open = open_mpi,
     .start_send = start_send,
     .start_recv = start_recv,
     .start_sum = start_sum,

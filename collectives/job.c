@@ -9,6 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef SMPI_H
+#include <simgrid/host.h>
+#include <xbt/config.h>
+#endif
 
 /* Open MPI hands a message above its eager limit (4 KiB) to another rank of the host by a kernel call that pins pages. Copied
  * through shared memory instead, messages up to 32 KiB were seen to be 2 to 3 times faster. What the user sets is left alone. */
@@ -64,6 +68,24 @@ int job_room(void)
     free(hosts);
 #endif
     return cores;
+}
+
+bool job_is_charged(void)
+{
+#ifdef SMPI_H
+    return !sg_cfg_get_boolean("smpi/simulate-computation");
+#else
+    return false;
+#endif
+}
+
+double job_host_flop_per_s(void)
+{
+#ifdef SMPI_H
+    return sg_host_get_speed(sg_host_self());
+#else
+    return NAN;
+#endif
 }
 
 void job_barrier(const struct job *j)

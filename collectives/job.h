@@ -27,6 +27,11 @@ void job_close(struct job *j);
 
 /* True in the build for simulated hosts, where time is virtual. Local. */
 bool job_is_simulated(void);
+/* Local. Whether virtual time passes for nothing but messages and what the program says (smpi/simulate-computation:no): then a run
+ * gives the same times again, to the last digit, and what is computed must be charged. Otherwise SMPI charges what it measures. */
+bool job_is_charged(void);
+/* Local. Speed of the simulated host that this rank is on; NaN: it is not simulated. */
+double job_host_flop_per_s(void);
 
 /* Local. How many ranks the simulated hosts' cores take, one each; INT_MAX on real hosts, where the launcher decides. */
 int job_room(void);

@@ -85,13 +85,15 @@ static void note_size(struct compressed *x, const struct parcel *p, size_t bytes
         memcpy(p->at, &head, HEAD_B);
     x->floats += (double)p->coding.n;
     x->code_B += (double)bytes;
-    x->bits += compressor_logical_bits(x->terms.kind, &p->coding, p->at + parcel_head_B(&x->terms), bytes);
+    x->bits += compressed_bits(x, &p->coding, p->at + parcel_head_B(&x->terms), bytes);
 }
 
 void parcel_encode(struct compressed *x, const struct parcel *p, void *state, const float *v, void *scratch)
 {
     const struct compressor *k = x->terms.kind;
-    const size_t bytes = k->encode(&p->coding, state, v, p->at + parcel_head_B(&x->terms), scratch);
+    const bool floats = compressed_encodes(x, p->coding.n);
+    const size_t bytes =
+        floats ? k->encode(&p->coding, state, v, p->at + parcel_head_B(&x->terms), scratch) : k->code_bytes(&p->coding);
     if (!k->pack)
         note_size(x, p, bytes);
 }
@@ -99,8 +101,9 @@ void parcel_encode(struct compressed *x, const struct parcel *p, void *state, co
 void parcel_pack(struct compressed *x, const struct parcel *p, void *scratch)
 {
     const struct compressor *k = x->terms.kind;
+    unsigned char *const code = p->at + parcel_head_B(&x->terms);
     if (k->pack)
-        note_size(x, p, k->pack(&p->coding, p->at + parcel_head_B(&x->terms), scratch));
+        note_size(x, p, compressed_is_hollow(x) ? k->code_bytes(&p->coding) : k->pack(&p->coding, code, scratch));
 }
 
 void parcel_fill(struct compressed *x, const struct parcel *p, void *state, const float *v, void *scratch)
@@ -112,7 +115,8 @@ void parcel_fill(struct compressed *x, const struct parcel *p, void *state, cons
 void parcel_decode(const struct compressed *x, const struct parcel *p, float factor, float *y, void *scratch)
 {
     const struct exchange_terms *t = &x->terms;
-    t->kind->decode(&p->coding, p->at + parcel_head_B(t), code_B(t, p), factor, y, scratch);
+    if (compressed_decodes(x, p->coding.n))
+        t->kind->decode(&p->coding, p->at + parcel_head_B(t), code_B(t, p), factor, y, scratch);
 }
 
 struct step parcel_step(const struct exchange_terms *t, int to, const struct parcel *out, int from, const struct parcel *in)

@@ -213,6 +213,8 @@ static const char *refuses(const struct engine *e, enum sum_part part, const str
         why = f->no_window;
     if (!why && a->share && f->ranks > 1 && window_slot_B(f->window) < engine_window(engine_segment_B(e), f->ranks).slot_B)
         why = "the window that its ranks share is too small for exchange.segment_B";
+    if (!why && (!a->rounds || a->share) && f->setup.hollow)
+        why = "it reads what it sums, and nothing is computed (fits: \"ring\")";
     if (!why && part != SUM_ALLREDUCE && !a->scatter_rounds)
         why = "it is not a reduce-scatter followed by an allgather";
     if (!why && j->combine != combine_add && !a->rounds)

@@ -127,7 +127,7 @@ static uint64_t drawn_for(struct trainer *t, struct message m)
     struct stopwatch w;
     for (int i = 0; i < 64; i++)
         x[i] = 1;
-    const struct message_coder coder = { t->config, &t->plan, (float[256]){ 0 } };
+    const struct message_coder coder = { t->config, &t->plan, t->clock, (float[256]){ 0 } };
     stopwatch_start(&w, t->clock, PHASE_DATA);
     message_encode(&coder, &m, x, code, &w);
     message_decode(&coder, &m, code, y, &w);
