@@ -34,9 +34,10 @@ static status check_hollow(const struct config *c)
     struct codec codec;
     codec_of(c, &codec);
     if (!job_is_charged())
-        return refuse(c, compute,
-                      "which computes nothing, but this run's time is not virtual time that is charged (fits: dmlrun --simulate, or "
-                      "compute.name = \"blas\")");
+        return refuse(
+            c, compute,
+            "which computes nothing, but this run's time is not virtual time that is charged (fits: dmlrun --simulate, or "
+            "compute.name = \"blas\")");
     if (!strcmp(c->exchange.allreduce, "mpi"))
         return refuse(c, compute,
                       "so there is nothing that the MPI library's own exchange.allreduce = \"mpi\" could sum (fits: \"ring\")");
@@ -47,9 +48,10 @@ static status check_hollow(const struct config *c)
                       "but what exchange.collective.name sends depends on the gradients (fits: allreduce, allgather, two-shot, "
                       "ring-requantised, hierarchical, server)");
     if (!(compressor_traits(codec.kind, codec.options) & (COMPRESSOR_FIXED_SIZE | COMPRESSOR_LINEAR)))
-        return refuse(c, compute,
-                      "but the sizes of exchange.compressor's codes depend on the gradients (fits: a compressor of a fixed size, such "
-                      "as \"fp16\" or \"randk\")");
+        return refuse(
+            c, compute,
+            "but the sizes of exchange.compressor's codes depend on the gradients (fits: a compressor of a fixed size, such "
+            "as \"fp16\" or \"randk\")");
     return STATUS_OK;
 }
 

@@ -16,8 +16,8 @@ struct charge {
     double flop_per_s, encode_B_per_s, decode_B_per_s; /* of this rank, its slowdown included; 0: takes no time */
 };
 
-/* Local. For a settled config. Refuses with a sentence: compute.name model where time is not charged, or with what cannot go without
- * floats; and rates that would be charged on top of what smpirun measures. */
+/* Local. For a settled config. Refuses with a sentence: compute.name model where time is not charged, or with what cannot go
+ * without floats; and rates that would be charged on top of what smpirun measures. */
 status charge_open(struct charge *charge, const struct config *c, int rank);
 
 #endif

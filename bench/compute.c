@@ -33,7 +33,8 @@ static const struct compute sleeping = {
     .gradient_s = sleep_gradient_s,
 };
 static const struct compute model = {
-    .member = { "model", "Simulated time only, by the layers' flop: nothing is computed, and no parameter takes memory.", NULL, NULL, 0 },
+    .member = { "model", "Simulated time only, by the layers' flop: nothing is computed, and no parameter takes memory.", NULL,
+                NULL, 0 },
     .hollow = true,
 };
 

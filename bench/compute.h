@@ -1,4 +1,5 @@
-/* How long the layers take: as long as they take, a stated time, or what their flops are worth; for pipelines on machines with fewer cores than ranks.
+/* How long the layers take: as long as they take, a stated time, or what their flops are worth; for pipelines on machines with
+ * fewer cores than ranks.
  *
  * The arithmetic is real in both: `sleep` computes too, and then waits until the stated time is over. So losses and bytes stay what
  * they are, and idle ranks do not lend their core to busy ones in what is measured. `model` computes nothing: virtual time alone

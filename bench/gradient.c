@@ -70,7 +70,7 @@ static status plan_bucket(struct gradient *g, struct bucket *b, const struct gra
 
 static status allocate(struct gradient *g, const struct gradient_shape *shape)
 {
-    g->sums = (g->hollow ? pages_hollow : pages_open)((size_t)g->local.count * g->n);
+    g->sums = pages_open((size_t)g->local.count * g->n, g->hollow);
     g->buckets = calloc((size_t)g->count + 1, sizeof *g->buckets);
     if (!g->sums || !g->buckets)
         return status_fail(STATUS_FAILED, "no memory for %d x %zu floats of gradients", g->local.count, g->n);

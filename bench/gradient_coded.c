@@ -18,7 +18,7 @@ status coded_allocate(struct gradient *g, const struct gradient_shape *shape)
         const struct exchange_terms t = coded_terms(g->config, &g->codec, shape, i, g->rank, g->ranks);
         TRY(compressed_open(&g->buckets[i].coded, g->engine, coded_exchange(g->config), &t));
     }
-    g->error = g->config->exchange.error_feedback ? (g->hollow ? pages_hollow : pages_open)(g->n) : NULL;
+    g->error = g->config->exchange.error_feedback ? pages_open(g->n, g->hollow) : NULL;
     if (g->config->exchange.error_feedback && !g->error)
         return status_fail(STATUS_FAILED, "no memory for the error feedback of %zu floats", g->n);
     return STATUS_OK;

@@ -34,8 +34,8 @@ status zero_allocate(struct gradient *g, const struct gradient_shape *shape)
     }
     if (exchanges_leaves(g->config)) {
         g->own_sums = own_accumulator(g->config, shape, g->own_n, g->ranks);
-        g->own_sums.buffers = (g->hollow ? pages_hollow : pages_open)((size_t)g->own_sums.count * g->own_n);
-        g->own_params = g->zero == 3 ? (g->hollow ? pages_hollow : pages_open)(g->own_n) : NULL;
+        g->own_sums.buffers = pages_open((size_t)g->own_sums.count * g->own_n, g->hollow);
+        g->own_params = g->zero == 3 ? pages_open(g->own_n, g->hollow) : NULL;
         if (!g->own_sums.buffers || (g->zero == 3 && !g->own_params))
             return status_fail(STATUS_FAILED, "no memory for this rank's %zu parameters", g->own_n);
     }

@@ -26,6 +26,7 @@ static const char *const exact[] = {
     "--cfg=smpi/wtime:0",                 /* asking costs nothing: for the time, or for a message */
     "--cfg=smpi/test:0",
     "--cfg=smpi/iprobe:0",
+    "--cfg=smpi/send-is-detached-thresh:0", /* a send is done when its message has come, however small it is */
 };
 
 /* ---- the platform -------------------------------------------------------------------------------------------------------- */

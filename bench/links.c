@@ -134,7 +134,7 @@ static status allocate(struct links *l, int count, size_t room)
     const size_t floats = buffer_floats(l->plan, &codes);
     l->coder.scratch = aligned_alloc(64, (codes.scratch_B + 64) / 64 * 64);
     l->storage_floats = (size_t)count * floats;
-    l->storage = (l->fabric->setup.hollow ? pages_hollow : pages_open)(l->storage_floats);
+    l->storage = pages_open(l->storage_floats, l->fabric->setup.hollow);
     l->pool = calloc((size_t)count + 1, sizeof *l->pool);
     l->early = calloc(room, sizeof *l->early);
     bool all = l->coder.scratch && l->storage && l->pool && l->early;

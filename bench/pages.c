@@ -6,20 +6,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static float *map(size_t n, int protection)
+float *pages_open(size_t n, bool hollow)
 {
+    const int protection = hollow ? PROT_NONE : PROT_READ | PROT_WRITE;
     void *x = mmap(NULL, (n + 1) * sizeof(float), protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return x == MAP_FAILED ? NULL : x;
-}
-
-float *pages_open(size_t n)
-{
-    return map(n, PROT_READ | PROT_WRITE);
-}
-
-float *pages_hollow(size_t n)
-{
-    return map(n, PROT_NONE);
 }
 
 void pages_close(float *x, size_t n)

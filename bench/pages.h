@@ -4,12 +4,12 @@
 #ifndef DMLBENCH_BENCH_PAGES_H
 #define DMLBENCH_BENCH_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/* Local. n floats, zero; NULL: no address space. */
-float *pages_open(size_t n);
-/* Likewise, but nothing may ever be read or written there: whoever does it all the same crashes, and is found. */
-float *pages_hollow(size_t n);
+/* Local. n floats, zero; NULL: no address space. hollow: nothing may ever be read or written there, and whoever does it all the
+ * same crashes, and is found. */
+float *pages_open(size_t n, bool hollow);
 void pages_close(float *x, size_t n); /* x may be NULL */
 
 /* Floats x[n] anywhere in such an array become zero; whole pages among them are given back. */

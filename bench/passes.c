@@ -123,8 +123,8 @@ static double stated_s(const struct trainer *t, const struct layer *l, enum call
     return s && l->repeated ? s(t->config->compute.options) * samples / t->plan.samples / t->plan.degree[AXIS_TENSOR] : 0;
 }
 
-/* Calls a layer, which takes the time that is charged or stated for it; a straggler takes as many times as long. Verification is not
- * timed. */
+/* Calls a layer, which takes the time that is charged or stated for it; a straggler takes as many times as long. Verification is
+ * not timed. */
 static void run_layer(struct work *work, const struct layer *l, enum call call, struct pass *p)
 {
     struct trainer *t = work->trainer;

@@ -5,7 +5,8 @@
 
 #include "bench/result.h"
 
-static const char not_told[] = "the system does not tell", not_finite[] = "not a finite number: the training diverged, or nothing was computed (compute.name model)",
+static const char not_told[] = "the system does not tell",
+                  not_finite[] = "not a finite number: the training diverged, or nothing was computed (compute.name model)",
                   no_samples[] = "too few samples",
                   uncounted[] = "the MPI library's own allreduce took part, which sends by itself, or the run was interrupted",
                   not_run[] = "the run ended before this was measured", no_pipeline[] = "there is no pipeline",
@@ -206,8 +207,8 @@ const struct field result_fields[] = {
       .help = "Loss before the first update." },
     { "correctness.loss_last", FIELD_REAL, AT(correctness.loss_last), not_finite, .unit = "nats",
       .help = "Loss before the last update." },
-    { "correctness.parameter_hash", FIELD_TEXT, AT(correctness.parameter_hash), "the run did not get to its end, or nothing was computed",
-      .help = "XXH3-64 of the parameters at the end." },
+    { "correctness.parameter_hash", FIELD_TEXT, AT(correctness.parameter_hash),
+      "the run did not get to its end, or nothing was computed", .help = "XXH3-64 of the parameters at the end." },
     { "correctness.replicas_identical", FIELD_BOOL, AT(correctness.replicas_identical),
       .help = "Whether all replicas were compared at the end and had the same bits." },
     { "correctness.gradient_max_rel_err", FIELD_MAYBE, AT(correctness.gradient_max_rel_err),

@@ -53,10 +53,10 @@ static status verify(struct run *r)
 {
     const struct grid *grid = &r->trainer.grid;
     const bool sends = grid->degree[AXIS_PIPELINE] * grid->degree[AXIS_TENSOR] > 1 || r->config->parallel.zero == 3;
-    r->unverified_why = r->trainer.setup.hollow ? "nothing was computed"
+    r->unverified_why = r->trainer.setup.hollow      ? "nothing was computed"
                         : !r->config->measure.verify ? "measure.verify is false"
-                        : r->audited && sends      ? "audited: nothing may be sent but by the steps; a run without --audit verifies"
-                                                   : NULL;
+                        : r->audited && sends ? "audited: nothing may be sent but by the steps; a run without --audit verifies"
+                                              : NULL;
     if (r->unverified_why)
         return STATUS_OK;
     double error = NAN;

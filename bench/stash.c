@@ -151,7 +151,7 @@ status stash_open(struct stash *s, const struct assignment *a, const struct part
                          .gradients = calloc(z.gradient_sets, sizeof *s->gradients) };
     s->free_graphs = calloc(z.graphs + z.gradient_sets, sizeof(int));
     s->array_words = total_floats(&z) + total_integers(&z);
-    s->arrays = d.floats = (hollow ? pages_hollow : pages_open)(s->array_words); /* zero: weight gradients read what none wrote */
+    s->arrays = d.floats = pages_open(s->array_words, hollow); /* zero: weight gradients read what none wrote */
     s->pointers = d.pointers = calloc(2 * z.layers * (z.graphs + z.gradient_sets), sizeof(float *));
     if (!s->graphs || !s->gradients || !s->free_graphs || !d.floats || !d.pointers) {
         stash_close(s);

@@ -115,7 +115,7 @@ static status allocate_part(struct trainer *t, int c)
 {
     struct part *part = &t->parts[c];
     part->plan = &t->plan.parts[c];
-    part->params = (t->setup.hollow ? pages_hollow : pages_open)(part->plan->net.params.n);
+    part->params = pages_open(part->plan->net.params.n, t->setup.hollow);
     part->flights = calloc((size_t)t->plan.micro_batches, sizeof *part->flights);
     if (!part->params || !part->flights)
         return status_fail(STATUS_FAILED, "no memory for %zu parameters", part->plan->net.params.n);
@@ -202,7 +202,7 @@ static status plan_part(struct trainer *t, struct part *part)
     TRY(gradient_open(&part->gradient, t->engines[group_of(t, part->plan)], t->config, &shape, part->params));
     if (!t->setup.hollow)
         initialise(t, part);
-    part->state = (t->setup.hollow ? pages_hollow : pages_open)(state_floats(t, part));
+    part->state = pages_open(state_floats(t, part), t->setup.hollow);
     return part->state ? STATUS_OK : status_fail(STATUS_FAILED, "no memory for the optimizer's state");
 }
 

@@ -51,7 +51,7 @@ struct trainer {
     struct data data;
     const struct optimizer *optimizer;
     const struct compute *compute;
-    double slowdown; /* of this rank */
+    double slowdown;    /* of this rank */
     struct part *parts; /* [plan.count] */
     float *losses;      /* [plan.leaves]: mean loss of each micro-batch, times its share of the global batch */
     int last_forwards;  /* forward passes of a step that end in a loss on this rank */

@@ -132,7 +132,7 @@ static size_t chosen_floats(const struct trainer *t, choose *chosen)
 status update_plan(struct trainer *t)
 {
     const size_t most = assignment_waiting(t->config, &t->plan), tied = chosen_floats(t, is_tied);
-    t->waiting = (t->setup.hollow ? pages_hollow : pages_open)(most);
+    t->waiting = pages_open(most, t->setup.hollow);
     if (!t->waiting)
         return status_fail(STATUS_FAILED, "no memory for %zu floats of gradients", most);
     if (!t->engines[GROUP_TIED])

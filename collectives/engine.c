@@ -27,9 +27,9 @@
 enum { SLOTS = ENGINE_SEGMENTS, ALIGNMENT_B = 64, SEGMENT_MAX_B = 1 << 30 };
 _Static_assert((int)SLOTS <= (int)FABRIC_WAIT_MAX, "a message of every slot can be waited for");
 
-/* Whether to ask the fabric about each message, which costs, and costs virtual time too; after sleeping it is known, and of what has
- * just been posted there is nothing to know. (SMPI 3.32 keeps what was asked about in vain and then waited for in a list of the rank's
- * for good, and searches that at every message: time quadratic in their number.) */
+/* Whether to ask the fabric about each message, which costs, and costs virtual time too; after sleeping it is known, and of what
+ * has just been posted there is nothing to know. (SMPI 3.32 keeps what was asked about in vain and then waited for in a list of the
+ * rank's for good, and searches that at every message: time quadratic in their number.) */
 enum asking { DO_NOT_ASK, ASK };
 
 struct slot {

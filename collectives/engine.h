@@ -25,7 +25,7 @@ struct operation; /* planned once, started every step */
 status engine_open(struct engine **e, struct fabric *f, enum progress progress, size_t segment_B);
 void engine_close(struct engine *e); /* also frees the operations planned on it; none may be in flight */
 const struct fabric *engine_fabric(const struct engine *e);
-double engine_now_s(const struct engine *e); /* the fabric's clock */
+double engine_now_s(const struct engine *e);   /* the fabric's clock */
 struct fabric *engine_clock(struct engine *e); /* the fabric, for time to pass on it */
 
 /* A sum over ranks, or one of the two parts that some algorithms have; the two, one after the other, give the bits of the whole.

@@ -32,12 +32,10 @@ struct ports;
 
 /* What the fabrics of a job have in common; NULL members: the fabric needs none. */
 struct fabric_setup {
-    const struct cluster *cluster; /* as stated */
-    struct ports *ports;           /* and what is under way on it: fabric shaped */
-    struct window_size window;     /* memory that the ranks share; the fabric does without if they cannot */
-    int node_ranks;                /* every so many consecutive ranks of this fabric share a node; 0: all do */
-    bool hollow;                   /* messages have their sizes and nothing in them, and no float is read or written */
-    const struct clock_fit *clock; /* this host's against rank 0's */
+    struct window *window; /* NULL: there is none, and why */
+    const char *no_window;
+    bool charged;                /* job_is_charged */
+    double *stamps, **stamps_of; /* see fabric_share_stamps; else NULL */
     double encode_B_per_s, decode_B_per_s; /* at which coding floats takes virtual time; 0: it takes none */
 };
 
@@ -45,7 +43,10 @@ struct fabric_ops {
     struct member member;
     bool needs_ports;                 /* fabric_setup.ports */
     size_t notice_B;                  /* sent beside every message, and in no count */
-    bool shares_memory;               /* whether ranks of a host may pass messages by */
+    struct window *window; /* NULL: there is none, and why */
+    const char *no_window;
+    bool charged;                /* job_is_charged */
+    double *stamps, **stamps_of; /* see fabric_share_stamps; else NULL */
     status (*open)(struct fabric *f); /* local; OPTIONAL */
     void (*close)(struct fabric *f);  /* OPTIONAL */
     void (*start_send)(struct fabric *f, const void *data, size_t bytes, int to, int tag, fabric_request *r);
@@ -107,8 +108,8 @@ void fabric_wait_any(struct fabric *f, fabric_request *const *r, int n);
 double fabric_now_s(struct fabric *f);
 /* Lets that much of the fabric's time pass; nothing if it is not positive. */
 void fabric_sleep(struct fabric *f, double s);
-/* Local. So many floats are coded, or decoded: as much of the fabric's time passes as the setup says. False: they are not there, and
- * their sizes are all there is. */
+/* Local. So many floats are coded, or decoded: as much of the fabric's time passes as the setup says. False: they are not there,
+ * and their sizes are all there is. */
 bool fabric_encodes(struct fabric *f, size_t floats);
 bool fabric_decodes(struct fabric *f, size_t floats);
 

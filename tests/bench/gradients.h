@@ -21,7 +21,7 @@ static inline void open_bench(struct bench *b, const struct gradient_shape *shap
     b->config = config_for(MLP REST "}", job.ranks, sets);
     assert_on_all_ranks(fabric_open(&b->fabric, &fabric_mpi, NULL, job.world) == STATUS_OK);
     assert_on_all_ranks(engine_open(&b->engine, &b->fabric, PROGRESS_POLL, (size_t)b->config.exchange.segment_B) == STATUS_OK);
-    b->params = pages_open(shape->n);
+    b->params = pages_open(shape->n, false);
     const status s = gradient_open(&b->gradient, b->engine, &b->config, shape, b->params);
     assert_on_all_ranks(b->params && s == STATUS_OK);
     stopwatch_start(&b->watch, &b->fabric, PHASE_BACKWARD);

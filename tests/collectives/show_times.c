@@ -21,7 +21,7 @@ static void show_message(struct fabric *f, int from, int to, size_t bytes)
     } else if (f->rank == to) {
         fabric_recv(f, x, bytes, from, 1, &r);
         fabric_wait(f, &r);
-        printf("message %d %d %zu %.15g\n", from, to, bytes, fabric_now_s(f) - fabric_stamp_s(x, payload_B));
+        printf("message %d %d %zu %.15g\n", from, to, bytes, fabric_now_s(f) - fabric_stamp_s(f, x, payload_B, from, 1));
     }
 }
 
