@@ -31,6 +31,7 @@ static status check_rates(const struct config *c)
 static status check_hollow(const struct config *c)
 {
     const char *compute = "compute.name = \"model\"";
+    const struct allreduce *sum = allreduce_find(c->exchange.allreduce);
     struct codec codec;
     codec_of(c, &codec);
     if (!job_is_charged())
@@ -38,9 +39,8 @@ static status check_hollow(const struct config *c)
             c, compute,
             "which computes nothing, but this run's time is not virtual time that is charged (fits: dmlrun --simulate, or "
             "compute.name = \"blas\")");
-    if (!strcmp(c->exchange.allreduce, "mpi"))
-        return refuse(c, compute,
-                      "so there is nothing that the MPI library's own exchange.allreduce = \"mpi\" could sum (fits: \"ring\")");
+    if (!sum->rounds || sum->share)
+        return refuse(c, compute, "so there is nothing that exchange.allreduce could sum but by messages (fits: \"ring\")");
     if (!gradient_is_coded(c))
         return STATUS_OK;
     if (!exchange_find(c->exchange.collective.name)->hollow)

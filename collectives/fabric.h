@@ -32,10 +32,12 @@ struct ports;
 
 /* What the fabrics of a job have in common; NULL members: the fabric needs none. */
 struct fabric_setup {
-    struct window *window; /* NULL: there is none, and why */
-    const char *no_window;
-    bool charged;                /* job_is_charged */
-    double *stamps, **stamps_of; /* see fabric_share_stamps; else NULL */
+    const struct cluster *cluster;         /* as stated */
+    struct ports *ports;                   /* and what is under way on it: fabric shaped */
+    struct window_size window;             /* memory that the ranks share; the fabric does without if they cannot */
+    int node_ranks;                        /* every so many consecutive ranks of this fabric share a node; 0: all do */
+    bool hollow;                           /* messages have their sizes and nothing in them, and no float is read or written */
+    const struct clock_fit *clock;         /* this host's against rank 0's */
     double encode_B_per_s, decode_B_per_s; /* at which coding floats takes virtual time; 0: it takes none */
 };
 
@@ -43,10 +45,7 @@ struct fabric_ops {
     struct member member;
     bool needs_ports;                 /* fabric_setup.ports */
     size_t notice_B;                  /* sent beside every message, and in no count */
-    struct window *window; /* NULL: there is none, and why */
-    const char *no_window;
-    bool charged;                /* job_is_charged */
-    double *stamps, **stamps_of; /* see fabric_share_stamps; else NULL */
+    bool shares_memory;               /* whether ranks of a host may pass messages by */
     status (*open)(struct fabric *f); /* local; OPTIONAL */
     void (*close)(struct fabric *f);  /* OPTIONAL */
     void (*start_send)(struct fabric *f, const void *data, size_t bytes, int to, int tag, fabric_request *r);
