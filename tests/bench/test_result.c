@@ -245,7 +245,7 @@ static void what_does_not_exist_is_null_with_its_reason(void **state)
         { "platform.governor", "the system does not tell" },
         { "metrics.bubble_frac_theory", "there is no pipeline" },
         { "samples.phase_s.encode", "the run ended before this was measured" },
-        { "samples.loss", "not a finite number: the training diverged" },
+        { "samples.loss", "not a finite number: the training diverged, or nothing was computed (compute.name model)" },
         { "metrics.step_s.ci95_low", "too few samples" },
     };
     result.samples.loss[3] = INFINITY;
