@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct model *const models[] = { &model_gpt, &model_mlp, NULL };
+const struct model *const models[] = { &model_gpt, &model_mlp, &model_proxy, NULL };
 
 const struct model *model_find(const char *name)
 {

@@ -82,6 +82,7 @@ struct network {
 
 struct model {
     struct member member;
+    bool hollow; /* its layers have sizes and no functions */
     /* NULL, or why these options do not make a model, a part of a sentence; valid until the next call. What it says would fit can
      * be split over so many tensor ranks. OPTIONAL. */
     const char *(*refuses)(const void *options, int tensor);
@@ -102,7 +103,7 @@ struct shard_limit {
 };
 const char *shard_refuses(const struct shard_limit *limits, int count, int tensor);
 
-extern const struct model model_gpt, model_mlp;
+extern const struct model model_gpt, model_mlp, model_proxy;
 extern const struct model *const models[]; /* NULL-ended; the first is the default */
 const struct model *model_find(const char *name);
 
