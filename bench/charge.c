@@ -85,10 +85,22 @@ static status find_rates(struct charge *charge, const struct config *c, int rank
     return STATUS_OK;
 }
 
+/* Of slower processors than this one, on links that are slower too: what the arithmetic takes here comes on top. */
+static void wait_for_codes(struct charge *charge, const struct config *c, int rank)
+{
+    const double slowdown = compute_slowdown(c, rank);
+    charge->encode_B_per_s = c->charge.encode_B_per_s / slowdown;
+    charge->decode_B_per_s = c->charge.decode_B_per_s / slowdown;
+}
+
 status charge_open(struct charge *charge, const struct config *c, int rank)
 {
     *charge = (struct charge){ 0 };
     if (compute_find(c->compute.name)->hollow)
         TRY(check_hollow(c));
-    return job_is_charged() ? find_rates(charge, c, rank) : check_rates(c);
+    if (job_is_charged())
+        return find_rates(charge, c, rank);
+    if (!strcmp(c->fabric.name, fabric_shaped.member.name))
+        wait_for_codes(charge, c, rank);
+    return check_rates(c);
 }

@@ -4,8 +4,9 @@
  *     a code            bytes of floats / rate        compute.encode_B_per_s, decode_B_per_s, else the calibration's, else none
  *
  * whether the arithmetic is done (compute.name blas: it takes no virtual time of its own) or not (model). Where smpirun measures
- * what is computed, and outside of simulations, nothing is charged. Element-wise work of layers, the optimizer, error feedback and
- * the summing of messages take no time; verification takes none either.
+ * what is computed, and outside of simulations, nothing is charged; but on fabric shaped a rank waits, before it codes, for as long
+ * as the stated rates say. Element-wise work of layers, the optimizer, error feedback and the summing of messages take no time;
+ * verification takes none either.
  */
 #ifndef DMLBENCH_BENCH_CHARGE_H
 #define DMLBENCH_BENCH_CHARGE_H

@@ -195,8 +195,8 @@ const struct entry config_entries[] = {
     { .key = { "compute.encode_B_per_s", KEY_REAL, AT(charge.encode_B_per_s), "\"auto\"", 1, 1e18, .word = "auto",
                .unit = "bytes/s",
                .help =
-                   "Speed of compressing, in bytes of floats, by which simulated time is charged; auto: the calibration's, else "
-                   "it takes no time." } },
+                   "Speed of compressing, in bytes of floats, by which simulated time is charged, and fabric shaped waits; auto: "
+                   "in simulations the calibration's, else no time." } },
     { .key = { "compute.decode_B_per_s", KEY_REAL, AT(charge.decode_B_per_s), "\"auto\"", 1, 1e18, .word = "auto",
                .unit = "bytes/s", .help = "Likewise of decoding, for each code." } },
     { .key = { "fabric.name", KEY_CHOICE, AT(fabric.name), .help = "What carries messages between ranks." },

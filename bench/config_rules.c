@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bench/codec.h"
+#include "bench/compute.h"
 #include "bench/gradient.h"
 #include "bench/model.h"
 #include "bench/places.h"
@@ -42,6 +43,8 @@ static status model_is_possible(struct config *c, int ranks)
     (void)ranks;
     const struct model *m = model_find(c->model.name);
     const char *why = m->refuses ? m->refuses(c->model.options, (int)(c->parallel.tensor ? c->parallel.tensor : 1)) : NULL;
+    if (!why && m->hollow && !compute_find(c->compute.name)->hollow)
+        why = "model.name = \"proxy\" has sizes and no arithmetic (fits: compute.name = \"model\", on simulated hosts)";
     return why ? refuse(c, why) : STATUS_OK;
 }
 

@@ -1,5 +1,5 @@
-/* A model as a table of sizes and flops, for networks that have no arithmetic here (ResNet, BERT): a chain of layers, each a matrix, a
- * vector beside it, its matrix products and its output. Only where nothing is computed (compute.name "model").
+/* A model as a table of sizes and flops, for networks that have no arithmetic here (ResNet, BERT): a chain of layers, each a
+ * matrix, a vector beside it, its matrix products and its output. Only where nothing is computed (compute.name "model").
  *
  *      "layers": [[rows, columns, vector, flop, outputs], ...]
  *
@@ -88,8 +88,8 @@ static status proxy_build(struct network *net, const void *options)
 }
 
 const struct model model_proxy = {
-    .member = { "proxy", "Sizes and flops alone, given layer by layer; computes nothing (compute.name \"model\").", NULL, proxy_keys,
-                sizeof(struct proxy_options) },
+    .member = { "proxy", "Sizes and flops alone, given layer by layer; computes nothing (compute.name \"model\").", NULL,
+                proxy_keys, sizeof(struct proxy_options) },
     .hollow = true,
     .refuses = proxy_refuses,
     .refuses_shard = proxy_refuses_shard,

@@ -1,7 +1,7 @@
 """Runs of one experiment in several variants, for the scripts that set them side by side (compare, crossover).
 
-A plan is a file {"why": ..., "base": "learn-mlp.json", "ranks": 8, "settings": {...}, "variants": {"name": {"key.path": value}}}: base is
-a config beside it; settings, which may be missing, go over it in every variant, and a variant's own over those.
+A plan is a file {"why": ..., "base": "learn-mlp.json", "ranks": 8, "settings": {...}, "variants": {"name": {"key.path": value}}}:
+base is a config beside it; settings, which may be missing, go over it in every variant, and a variant's own over those.
 """
 import json
 import os
@@ -48,7 +48,8 @@ def chosen(plan, path, only):
 
 
 def set_words(settings):
-    return [word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    """Without blanks, which smpirun hands on to nobody."""
+    return [word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value, separators=(',', ':'))}")]
 
 
 def run(launcher, base, settings, out, more=()):

@@ -52,6 +52,7 @@ class Config(unittest.TestCase):
             plan = json.loads(path.read_text())
             for name, settings in plan.get("variants", {}).items():
                 with self.subTest(file=path.name, variant=name):
+                    settings = {**plan.get("settings", {}), **settings}
                     sets = [word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}")]
                     code, out, err = dmlbench("--config", ROOT / "configs" / plan["base"], *sets, "--explain")
                     self.assertEqual((code, err), (0, ""))
