@@ -26,7 +26,7 @@ CC_sim  := $(SMPICC)
 CC_asan := $(MPICC)
 FLAGS_asan := -fsanitize=address,undefined -fno-omit-frame-pointer
 
-.PHONY: all sim deps docs demo test test-ready test-asan test-programs asan-programs bench networks layers format lint install uninstall clean help FORCE
+.PHONY: all sim deps docs demo test test-ready test-asan test-programs asan-programs bench networks crossover mlsys22 layers format lint install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 
 # each has a main file of its own; bench/main.c is dmlbench's
@@ -140,6 +140,15 @@ networks: deps
 	$(MAKE) -j$(JOBS) all sim
 	scripts/networks/run.py --build $(BUILD)
 
+# Where compression pays: on links shaped in the process; on simulated hosts, beside what was published.
+crossover: all
+	scripts/crossover crossover.json --out results/crossover
+
+mlsys22: all sim
+	scripts/crossover slow-link.json --out results/slow-link
+	scripts/crossover mlsys22.json --out results/mlsys22
+	scripts/mlsys22 results/mlsys22/crossover.json
+
 layers: all
 	scripts/check-layers.py $(BUILD)/mpi
 
@@ -192,6 +201,8 @@ help:
 #: make sim         build/dmlbench-sim: the same program on simulated hosts
 #: make bench       speed, side by side with what others do on this machine
 #: make networks    one experiment on shaped links, simulated hosts and (as root) network namespaces, beside closed forms
+#: make crossover   step time and loss of codes over bandwidths, on shaped links; where they stop paying (minutes)
+#: make mlsys22     the same in a data centre and on a slow link, simulated, beside published tables (minutes)
 #: make test-asan   the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #: make layers      prove that bench -> collectives -> kernels holds
 #: make docs        make docs/config.md and docs/results.md anew from the tables
