@@ -99,6 +99,9 @@ $(ENVIRONMENT_O): $(BUILD)/identity
 $(PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/mpi/%
 	ln -sf mpi/$* $@
 
+# SMPI copies the program once for every rank.
+$(BUILD)/sim/dmlbench: LDLIBS += -Wl,--strip-debug
+
 sim: $(BUILD)/sim/dmlbench
 	ln -sf sim/dmlbench $(BUILD)/dmlbench-sim
 
