@@ -39,7 +39,7 @@ static status check_hollow(const struct config *c)
             c, compute,
             "which computes nothing, but this run's time is not virtual time that is charged (fits: dmlrun --simulate, or "
             "compute.name = \"blas\")");
-    if (!sum->rounds || sum->share)
+    if (sum && (!sum->rounds || sum->share)) /* auto sums by messages where hosts are simulated */
         return refuse(c, compute, "so there is nothing that exchange.allreduce could sum but by messages (fits: \"ring\")");
     if (!gradient_is_coded(c))
         return STATUS_OK;
