@@ -217,6 +217,8 @@ struct usage usage_now(void)
 {
     struct usage u = { NAN, NAN, NAN, NAN, NAN, NAN, steal_s() };
     struct rusage r;
+    if (job_is_simulated()) /* one process of this machine holds all ranks */
+        return (struct usage){ NAN, NAN, NAN, NAN, NAN, NAN, NAN };
     if (getrusage(RUSAGE_SELF, &r) == 0) {
         u.peak_rss_B = 1024 * (double)r.ru_maxrss;
         u.voluntary = (double)r.ru_nvcsw;

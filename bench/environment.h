@@ -48,7 +48,8 @@ const char *environment_version(void);
 /* Whether a variable of this name may be shown. Pure. */
 bool environment_shows(const char *name);
 
-/* Usage of this process so far and load of the machine (getrusage, /proc): NaN where the system does not tell. */
+/* Usage of this process so far and load of the machine (getrusage, /proc): NaN where the system does not tell, and where hosts are
+ * simulated: what the machine that simulates does says nothing about them. */
 struct usage {
     double peak_rss_B, voluntary, involuntary, minor_faults, major_faults, load, steal_s;
 };

@@ -155,7 +155,7 @@ static bool is_xml(const char *path)
 /* "[0.0] ./src/x.cpp:95: [xbt_exception/ERROR] What is wrong" -> "What is wrong" */
 static status refused(const char *path, FILE *said)
 {
-    char line[1024];
+    char line[1024] = "";
     const char *reason = NULL;
     rewind(said);
     while (!reason && fgets(line, sizeof line, said))

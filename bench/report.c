@@ -76,9 +76,7 @@ static void fill_sent(const struct report *r, const struct run *run, double *sen
                              run->after.minor_faults - run->before.minor_faults,
                              run->after.major_faults - run->before.major_faults };
     memcpy(sent + SENT_USAGE, usage, sizeof usage);
-    sent[SENT_RSS] = job_is_simulated()   ? NAN /* one process holds all simulated ranks */
-                     : run->samples.steps ? run->after.peak_rss_B
-                                          : usage_now().peak_rss_B;
+    sent[SENT_RSS] = run->samples.steps ? run->after.peak_rss_B : usage_now().peak_rss_B;
     sent[SENT_FRAMES] = run->frames_B;
     memcpy(sent + SENT_CODES, (const double[]){ run->codes.floats, run->codes.bits, run->codes.B }, 3 * sizeof *sent);
     for (int p = 0; p < PURPOSE_COUNT; p++) {
@@ -140,8 +138,11 @@ static void fill_run(struct report *r, const struct run *run, status outcome, co
     out->run.failed_step = outcome == STATUS_FAILED && run->samples.steps ? (double)run->samples.steps - 1 : NAN;
     out->config = run->config;
     config_hash(run->config, out->config_sha256);
+    struct timespec now;
+    timespec_get(&now, TIME_UTC); /* simulated runs all start at 0 s, in process 1 */
     char identity[256];
-    snprintf(identity, sizeof identity, "%.9f %ld %s %s", r->start_s, (long)getpid(), r->environment.host, out->config_sha256);
+    snprintf(identity, sizeof identity, "%lld.%09ld %.9f %ld %s %s", (long long)now.tv_sec, now.tv_nsec, r->start_s, (long)getpid(),
+             r->environment.host, out->config_sha256);
     const XXH128_hash_t h = XXH3_128bits(identity, strlen(identity));
     snprintf(out->run.uuid, sizeof out->run.uuid, "%08x-%04x-%04x-%04x-%012llx", (unsigned)(h.high64 >> 32),
              (unsigned)(h.high64 >> 16) & 0xffff, ((unsigned)h.high64 & 0x0fff) | 0x8000,
@@ -307,7 +308,7 @@ static void fill_warnings(struct report *r, const struct run *run)
         warn(r, "predicted and counted bytes differ");
     warn_of_codes(r, run);
     warn_of_messages(r, run);
-    if (out->interference.load_before > 0.5 * out->platform.cores && !job_is_simulated())
+    if (out->interference.load_before > 0.5 * out->platform.cores)
         warn(r, "the machine was busy before the run (load %.1f on %g cores)", out->interference.load_before, out->platform.cores);
 }
 

@@ -5,7 +5,7 @@
 
 #include "bench/result.h"
 
-static const char not_told[] = "the system does not tell",
+static const char not_told[] = "the system does not tell", no_usage[] = "the system does not tell, or hosts are simulated",
                   not_finite[] = "not a finite number: the training diverged, or nothing was computed (compute.name model)",
                   no_samples[] = "too few samples",
                   uncounted[] = "the MPI library's own allreduce took part, which sends by itself, or the run was interrupted",
@@ -77,13 +77,13 @@ static const struct field rank_fields[] = {
     { "idle_send_s", FIELD_REAL, AT(idle_send_s), no_split, .unit = "seconds",
       .help = "Until a neighbour had room for a message." },
     { "transfer_s", FIELD_REAL, AT(transfer_s), no_split, .unit = "seconds", .help = "For what was sent and had not arrived." },
-    { "peak_rss_B", FIELD_REAL, AT(peak_rss_B), not_told, .unit = "bytes", .help = "Peak resident memory." },
-    { "context_switches_voluntary_count", FIELD_REAL, AT(context_switches_voluntary), not_told,
+    { "peak_rss_B", FIELD_REAL, AT(peak_rss_B), no_usage, .unit = "bytes", .help = "Peak resident memory." },
+    { "context_switches_voluntary_count", FIELD_REAL, AT(context_switches_voluntary), no_usage,
       .help = "Times it gave the core away while training." },
-    { "context_switches_involuntary_count", FIELD_REAL, AT(context_switches_involuntary), not_told,
+    { "context_switches_involuntary_count", FIELD_REAL, AT(context_switches_involuntary), no_usage,
       .help = "Times the core was taken from it while training." },
-    { "page_faults_minor_count", FIELD_REAL, AT(page_faults_minor), not_told, .help = "Without a disk." },
-    { "page_faults_major_count", FIELD_REAL, AT(page_faults_major), not_told, .help = "With a disk." },
+    { "page_faults_minor_count", FIELD_REAL, AT(page_faults_minor), no_usage, .help = "Without a disk." },
+    { "page_faults_major_count", FIELD_REAL, AT(page_faults_major), no_usage, .help = "With a disk." },
     { 0 },
 };
 #undef AT
@@ -235,7 +235,7 @@ const struct field result_fields[] = {
       .help = "Idle time over the time of the passes, over all ranks and measured steps; waiting for what was already sent is not "
               "idle." },
     { "metrics.bubble_ratio_measured", FIELD_MAYBE, AT(metrics.bubble_ratio_measured), .help = "Idle time over the rest of it." },
-    { "metrics.peak_rss_B", FIELD_REAL, AT(metrics.peak_rss_B), not_told, .unit = "bytes",
+    { "metrics.peak_rss_B", FIELD_REAL, AT(metrics.peak_rss_B), no_usage, .unit = "bytes",
       .help = "Peak resident memory of the largest rank." },
 
     { "bounds.compute_s", FIELD_MAYBE, AT(bounds.compute_s), .unit = "seconds",
@@ -299,11 +299,11 @@ const struct field result_fields[] = {
     { "compression.verdict", FIELD_TEXT, AT(compression.verdict), "one of the times is not known",
       .help = "saves time or costs time: codec_s + exchange_alone_s against dense_alone_s." },
 
-    { "interference.load_before", FIELD_REAL, AT(interference.load_before), not_told, .help = "Load average before the run." },
-    { "interference.load_after", FIELD_REAL, AT(interference.load_after), not_told, .help = "After it." },
-    { "interference.steal_s", FIELD_REAL, AT(interference.steal_s), not_told, .unit = "seconds",
+    { "interference.load_before", FIELD_REAL, AT(interference.load_before), no_usage, .help = "Load average before the run." },
+    { "interference.load_after", FIELD_REAL, AT(interference.load_after), no_usage, .help = "After it." },
+    { "interference.steal_s", FIELD_REAL, AT(interference.steal_s), no_usage, .unit = "seconds",
       .help = "Time taken by other virtual machines." },
-    { "interference.context_switches_involuntary_count", FIELD_REAL, AT(interference.context_switches_involuntary), not_told,
+    { "interference.context_switches_involuntary_count", FIELD_REAL, AT(interference.context_switches_involuntary), no_usage,
       .help = "Times a core was taken from a rank, over all ranks." },
 
     { "warnings", FIELD_TEXTS, AT(warnings), .help = "Sentences that a reader must know." },
