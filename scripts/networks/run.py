@@ -1,15 +1,16 @@
 #!/usr/bin/python3
-"""`make networks`: one experiment on every network that dmlbench knows, beside its closed form.  run.py [--build FOLDER] [--rounds N]
-[--short] [-k WORD] [--out FOLDER]
+"""`make networks`: one experiment on every network that dmlbench knows, beside its closed form.
+run.py [--build FOLDER] [--rounds N] [--short] [-k WORD] [--out FOLDER]
 
-  shaped      links made in the process, in real time                         --set fabric.name=shaped
+  shaped      links made in the process, in real time                           --set fabric.name=shaped
   simulated   SimGrid's hosts, in virtual time: one round, it repeats exactly   dmlrun --simulate
-  hosts       network namespaces, TCP, tc tbf (root)                          scripts/hosts/run
+  hosts       network namespaces, TCP, tc tbf (root)                            scripts/hosts/run
 
-The same config states network and experiment for all.  Hosts have the stated rate, of which TCP/IP takes its headers, but no
-latency of their own: theirs is half of a small message's shortest round trip, measured first, and their closed form is of that.  A cell is measured / closed form: the median of the rounds, and the smallest and largest.  Table as text, and
-in FOLDER (results) as Markdown and JSON.  --short: fewer sizes, one link.  Exit code 1: a run failed.  Other programs on the cores
-delay what happens in real time; as root, chrt -r 10 scripts/networks/run.py goes before them.
+The same config states network and experiment for all.  Hosts have the stated rate, of which TCP/IP takes headers, but no latency of
+their own: theirs is half of a small message's shortest round trip, measured first, and their closed form is of that.  A cell is
+measured / closed form: the median of the rounds, and the smallest and largest.  Table as text, and in FOLDER (results) as Markdown
+and JSON.  --short: fewer sizes, one link.  Exit code 1: a run failed.  Other programs on the cores delay what happens in real time;
+as root, chrt -r 10 scripts/networks/run.py goes before them.
 """
 import argparse
 import collections
@@ -38,7 +39,7 @@ BASE = {"data": {"name": "synthetic"}, "optimizer": {"name": "sgd"}, "compute": 
         "exchange": {"segment_B": WHOLE, "bucket_B": WHOLE}, "measure": {"steps": 1, "warmup_steps": 0, "verify": False}}
 
 
-# ---- experiments and their closed forms ---------------------------------------------------------------------------------------------
+# ---- experiments and their closed forms -------------------------------------------------------------------------------------
 
 def ring_s(p, size_B, a, B):
     return 2 * (p - 1) * (a + size_B / p / B)
@@ -59,12 +60,13 @@ def size_name(size_B):
 
 def ring(ranks, size_B):
     """In one piece, whatever its size."""
-    return Experiment(f"ring allreduce, {size_name(size_B)}", ranks, {"model": one_matrix(size_B), "batch": {"global": ranks, "micro": 1}},
+    return Experiment(f"ring allreduce, {size_name(size_B)}", ranks,
+                      {"model": one_matrix(size_B), "batch": {"global": ranks, "micro": 1}},
                       lambda result: result["compression"]["dense_alone_s"], lambda a, B, result: ring_s(ranks, size_B, a, B))
 
 
 def segmented(ranks, size_B):
-    """In messages of 32 KiB, some of them on their way at a time: the link is busy all the time, and a message's latency is added."""
+    """In messages of 32 KiB, some of them on their way at a time: the link is busy all the time, and one latency is added."""
     return Experiment(f"... {size_name(size_B)} in 32 KiB", ranks,
                       {"model": one_matrix(size_B), "batch": {"global": ranks, "micro": 1}, "exchange": {"bucket_B": WHOLE}},
                       lambda result: result["compression"]["dense_alone_s"], lambda a, B, result: result["bounds"]["exchange_s"])
@@ -92,8 +94,8 @@ STEPS = {**BASE["measure"], "steps": 3, "warmup_steps": 1}
 def data_parallel(ranks):
     """Every layer takes its time, then everything is summed in messages of 32 KiB: L (F + B) + the exchange above."""
     return Experiment("data-parallel step", ranks,
-                      {"model": {"name": "mlp", "layers": LAYERS - 1, "inputs": 384, "hidden": 384}, "exchange": {"bucket_B": WHOLE},
-                       "batch": {"global": 8 * ranks, "micro": 8}, "compute": COMPUTE, "measure": STEPS}, step_s,
+                      {"model": {"name": "mlp", "layers": LAYERS - 1, "inputs": 384, "hidden": 384}, "compute": COMPUTE,
+                       "batch": {"global": 8 * ranks, "micro": 8}, "exchange": {"bucket_B": WHOLE}, "measure": STEPS}, step_s,
                       lambda a, B, result: LAYERS * (FORWARD_S + BACKWARD_S) + result["bounds"]["exchange_s"])
 
 
@@ -109,12 +111,12 @@ def pipeline(stages, micro, hidden=512):
 def experiments(short):
     if short:
         return [ring(4, 192 * KI), segmented(4, 2 * MI), data_parallel(4), pipeline(4, 16), topk(4, 2 * MI)]
-    return [*(ring(4, size * KI) for size in (64, 256, 1024, 4096, 16384)), segmented(4, 4 * MI), data_parallel(4), pipeline(4, 16),
-            pipeline(4, 128), topk(4, 2 * MI), ring(8, MI), ring(8, 16 * MI), segmented(8, 4 * MI), data_parallel(8), pipeline(8, 16),
-            topk(8, 2 * MI)]
+    return [*(ring(4, size * KI) for size in (64, 256, 1024, 4096, 16384)), segmented(4, 4 * MI), data_parallel(4),
+            pipeline(4, 16), pipeline(4, 128), topk(4, 2 * MI),
+            ring(8, MI), ring(8, 16 * MI), segmented(8, 4 * MI), data_parallel(8), pipeline(8, 16), topk(8, 2 * MI)]
 
 
-# ---- networks -----------------------------------------------------------------------------------------------------------------------
+# ---- networks ---------------------------------------------------------------------------------------------------------------
 
 class Failed(Exception):
     pass
@@ -122,8 +124,8 @@ class Failed(Exception):
 
 def run(command, env, out):
     """The JSON file that a command leaves."""
-    done = subprocess.run([str(word) for word in command], cwd=out.parent, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=300)
+    done = subprocess.run([str(word) for word in command], cwd=out.parent, env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=300)
     if done.returncode:
         raise Failed(f"{' '.join(map(str, command))} ended with status {done.returncode}\n{done.stderr}")
     return json.loads(out.read_text())
@@ -134,8 +136,8 @@ class Bench:
 
     def __init__(self, build, folder):
         self.build, self.folder, self.runs = build, folder, 0
-        shown = subprocess.run(["sh", "-c", ". scripts/env.sh && env -0"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-        self.env = dict(pair.split("=", 1) for pair in shown.split("\0") if pair)
+        shown = subprocess.run(["sh", "-c", ". scripts/env.sh && env -0"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        self.env = dict(pair.split("=", 1) for pair in shown.stdout.split("\0") if pair)
         self.links = {}  # of hosts, by rate
 
     def file(self, content=None):
@@ -149,15 +151,20 @@ class Bench:
         between = {"latency_s": latency_s, "bandwidth_B_per_s": bandwidth_B_per_s}
         return self.file({**BASE, "name": "networks", "network": {"node_ranks": 1, "between": between}, **experiment.config})
 
-    def ratio(self, command, config, experiment, link):
+    def result(self, command, config):
         out = self.file()
-        result = run([*command, "--config", config, "--quiet", "--out", out], self.env, out)
-        return experiment.measured_s(result) / experiment.closed_s(*link, result), experiment.closed_s(*link, result)
+        return run([*command, "--config", config, "--quiet", "--out", out], self.env, out)
+
+    def times(self, command, config, experiment, link):
+        """Seconds by closed form, and measured."""
+        result = self.result(command, config)
+        return experiment.closed_s(*link, result), experiment.measured_s(result)
 
     def local(self, experiment, link, *how):
         link = (link.latency_s, link.rate_bit_per_s / 8)
         config = self.config(experiment, *link)
-        return self.ratio([self.build / "dmlrun", "-np", experiment.ranks, *(word or config for word in how)], config, experiment, link)
+        command = [self.build / "dmlrun", "-np", experiment.ranks, *(word or config for word in how)]
+        return self.times(command, config, experiment, link)
 
     def shaped(self, experiment, link):
         return self.local(experiment, link, "--set", "fabric.name=shaped")
@@ -171,17 +178,16 @@ class Bench:
     def hosts_link(self, link):
         """What a link of hosts has: half a round trip, by which two hosts compare their clocks, and the rate without headers."""
         if link not in self.links:
-            out, small = self.file(), self.config(ring(2, 64 * KI), link.latency_s, link.rate_bit_per_s / 8)
-            result = run([*self.on_hosts(2, link), "--config", small, "--quiet", "--out", out], self.env, out)
+            result = self.result(self.on_hosts(2, link), self.config(ring(2, 64 * KI), link.latency_s, link.rate_bit_per_s / 8))
             self.links[link] = (result["platform"]["clock_uncertainty_s"], link.rate_bit_per_s / 8 * PAYLOAD_B / FRAME_B)
         return self.links[link]
 
     def hosts(self, experiment, link):
         own = self.hosts_link(link)
-        return self.ratio(self.on_hosts(experiment.ranks, link), self.config(experiment, *own), experiment, own)
+        return self.times(self.on_hosts(experiment.ranks, link), self.config(experiment, *own), experiment, own)
 
 
-# ---- the table ----------------------------------------------------------------------------------------------------------------------
+# ---- the table --------------------------------------------------------------------------------------------------------------
 
 NETWORKS = ("shaped", "simulated", "hosts")
 
@@ -200,8 +206,8 @@ def no_hosts():
 def measure(bench, network, experiment, link, rounds):
     """One cell."""
     pairs = [getattr(bench, network)(experiment, link) for _ in range(1 if network == "simulated" else rounds)]
-    ratios = [ratio for ratio, _ in pairs]
-    return {"closed_s": pairs[0][1], "ratio": statistics.median(ratios), "ratios": ratios}
+    ratios = [measured_s / closed_s for closed_s, measured_s in pairs]
+    return {"closed_s": pairs[0][0], "measured_s": [s for _, s in pairs], "ratio": statistics.median(ratios), "ratios": ratios}
 
 
 def cell_text(cell):
@@ -227,7 +233,7 @@ def title(link, bench):
 
 def as_text(words):
     widths = (34, 5, 13, 24, 10, 24, 18)
-    return "".join(f"{word:<{width}} " if i == 0 else f"{word:>{width}} " for i, (word, width) in enumerate(zip(words, widths))).rstrip()
+    return words[0].ljust(widths[0]) + "".join(" " + word.rjust(width) for word, width in zip(words[1:], widths[1:]))
 
 
 def as_markdown(tables, note):
@@ -276,17 +282,18 @@ def main():
             tables = measure_all(bench, networks, options)
         except Failed as failed:
             sys.exit(f"networks: {failed}")
-    rows = [row for _, rows in tables for row in rows]
+    rows = [row for _, rows in tables for row in rows] or sys.exit(f"networks: -k {options.k}: no experiment's name has it")
     loads = [row["load"] for row in rows]
-    note = (f"Measured / closed form, medians of {options.rounds} (smallest .. largest); {cpu_model()}, {os.cpu_count()} cores, load with "
-            f"the ranks' own {min(loads):.1f} .. {max(loads):.1f}{', real-time priority' * bool(os.sched_getscheduler(0))}."
-            + (f" Left out: {left_out}." if left_out else ""))
+    first = ", real-time priority" if os.sched_getscheduler(0) else ""
+    note = (f"Measured / closed form, medians of {options.rounds} (smallest .. largest); {cpu_model()}, {os.cpu_count()} cores{first}; "
+            f"load, the ranks' own included, {min(loads):.1f} .. {max(loads):.1f}." + (f" Left out: {left_out}." if left_out else ""))
     print(f"\n{note}")
-    name = f"networks-{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}"
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / f"{name}.md").write_text(as_markdown(tables, note))
-    (options.out / f"{name}.json").write_text(json.dumps({"schema": "dmlbench.networks", "note": note, "left_out": left_out, "rows": rows}, indent=1))
-    print(options.out / f"{name}.md")
+    out = options.out / f"networks-{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}.md"
+    out.write_text(as_markdown(tables, note))
+    table = {"schema": "dmlbench.networks", "note": note, "left_out": left_out, "rows": rows}
+    out.with_suffix(".json").write_text(json.dumps(table, indent=1))
+    print(out)
 
 
 if __name__ == "__main__":

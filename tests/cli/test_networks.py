@@ -1,5 +1,5 @@
-"""One experiment on every network: links made in the process, simulated hosts, and, as root, hosts of network namespaces, each beside
-its closed form, which scripts/networks/run.py has written out."""
+"""One experiment on every network: links made in the process, simulated hosts, and, as root, hosts of network namespaces, each
+beside its closed form, which scripts/networks/run.py has written out."""
 import json
 import os
 import shlex
@@ -17,8 +17,9 @@ FIRST = "chrt -r 10"  # before other programs: root may
 
 def share_of_cores():
     """What programs that only compute, one on each core, get of them."""
-    spin = "import time\nstart = time.monotonic()\nwhile time.monotonic() < start + 0.3: pass\nprint(time.process_time() / 0.3)"
-    spinners = [subprocess.Popen(["/usr/bin/python3", "-c", spin], stdout=subprocess.PIPE, text=True) for _ in range(os.cpu_count())]
+    spin = "import time; end = time.monotonic() + 0.3\nwhile time.monotonic() < end: pass\nprint(time.process_time() / 0.3)"
+    command = ["/usr/bin/python3", "-c", spin]
+    spinners = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(os.cpu_count())]
     return min(float(spinner.communicate()[0]) for spinner in spinners)
 
 
@@ -39,7 +40,7 @@ class Networks(InFolder):
         return table["rows"]
 
     def test_all_agree_with_their_closed_forms(self):
-        """Other programs on the cores only delay, so the best of several counts; where they have the cores, the simulation alone."""
+        """Other programs on the cores only delay, so the best of several counts; without cores, the simulation alone."""
         best, words, until_s = {}, [""], time.monotonic() + PATIENCE_S
         while words and (time.monotonic() < until_s or not best):
             for row in [row for word in words for row in self.rows(word)]:
