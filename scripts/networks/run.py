@@ -285,8 +285,9 @@ def main():
     rows = [row for _, rows in tables for row in rows] or sys.exit(f"networks: -k {options.k}: no experiment's name has it")
     loads = [row["load"] for row in rows]
     first = ", real-time priority" if os.sched_getscheduler(0) else ""
-    note = (f"Measured / closed form, medians of {options.rounds} (smallest .. largest); {cpu_model()}, {os.cpu_count()} cores{first}; "
-            f"load, the ranks' own included, {min(loads):.1f} .. {max(loads):.1f}." + (f" Left out: {left_out}." if left_out else ""))
+    why = f" Left out: {left_out}." if left_out else ""
+    note = (f"Measured / closed form, medians of {options.rounds} (smallest .. largest); {cpu_model()}, {os.cpu_count()} "
+            f"cores{first}; load, the ranks' own included, {min(loads):.1f} .. {max(loads):.1f}.{why}")
     print(f"\n{note}")
     options.out.mkdir(parents=True, exist_ok=True)
     out = options.out / f"networks-{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}.md"
