@@ -11,14 +11,14 @@ from program import BUILD, InFolder, ROOT
 
 LEAST = {"shaped": 0.99, "simulated": 0.999, "hosts": 0.85}
 MOST = {"shaped": 1.15, "simulated": 1.03, "hosts": 1.15}
-PATIENCE_S = 40
+QUIET_FRAC, QUIET_TRIES, PATIENCE_S = 0.9, 3, 60
 FIRST = "chrt -r 10"  # before other programs: root may
 
 
-def share_of_cores():
+def share_of_cores(first):
     """What programs that only compute, one on each core, get of them."""
     spin = "import time; end = time.monotonic() + 0.3\nwhile time.monotonic() < end: pass\nprint(time.process_time() / 0.3)"
-    command = ["/usr/bin/python3", "-c", spin]
+    command = [*shlex.split(first), "/usr/bin/python3", "-c", spin]
     spinners = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(os.cpu_count())]
     return min(float(spinner.communicate()[0]) for spinner in spinners)
 
@@ -39,21 +39,26 @@ class Networks(InFolder):
         self.assertTrue(next(out.glob("*.md")).read_text().startswith(table["note"]))
         return table["rows"]
 
+    def attempt(self, words, tries):
+        """Appends to tries[experiment, network] the ratio, and whether other programs left the cores alone."""
+        before = share_of_cores(self.first())
+        rows = [row for word in words for row in self.rows(word)]
+        quiet = min(before, share_of_cores(self.first())) > QUIET_FRAC
+        for row in rows:
+            for network in LEAST.keys() & row.keys():
+                tries.setdefault((row["name"], network), []).append((row[network]["ratio"], quiet or network == "simulated"))
+
     def test_all_agree_with_their_closed_forms(self):
-        """Other programs on the cores only delay, so the best of several counts; without cores, the simulation alone."""
-        best, words, until_s = {}, [""], time.monotonic() + PATIENCE_S
-        while words and (time.monotonic() < until_s or not best):
-            for row in [row for word in words for row in self.rows(word)]:
-                for network in LEAST.keys() & row.keys():
-                    key = row["name"], network
-                    best[key] = min(best.get(key, 9), row[network]["ratio"])
-            words = sorted({name for (name, network), ratio in best.items() if ratio > MOST[network]})
-        alone = self.first() or share_of_cores() > 0.9
-        self.assertEqual(len({name for name, _ in best}), 5)
-        for (name, network), ratio in best.items():
-            self.assertGreater(ratio, LEAST[network], (name, network))
-            if alone or network == "simulated":
-                self.assertLess(ratio, MOST[network], (name, network))
+        """Other programs on the cores only delay, so the best of several counts, and nothing where they never pause."""
+        tries, late, until_s = {}, [""], time.monotonic() + PATIENCE_S
+        while late and time.monotonic() < until_s:
+            self.attempt(late, tries)
+            late = sorted({name for (name, network), ratios in tries.items() if min(ratios)[0] > MOST[network]})
+        self.assertEqual(len({name for name, _ in tries}), 5)
+        for (name, network), ratios in tries.items():
+            self.assertGreater(min(ratios)[0], LEAST[network], (name, network))
+            if network == "simulated" or sum(quiet for _, quiet in ratios) >= QUIET_TRIES:
+                self.assertLess(min(ratios)[0], MOST[network], (name, network, ratios))
 
 
 if __name__ == "__main__":
