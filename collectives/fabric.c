@@ -34,6 +34,7 @@ status fabric_open(struct fabric *f, const struct fabric_ops *ops, const struct 
         if (mine == STATUS_OK && ops->close)
             ops->close(f);
         MPI_Comm_free(&f->comm);
+        free(f->places);
         *f = (struct fabric){ 0 };
         return all;
     }
@@ -50,6 +51,7 @@ void fabric_close(struct fabric *f)
     if (f->ops->close)
         f->ops->close(f);
     MPI_Comm_free(&f->comm);
+    free(f->places);
     free(f->stamps);
     free(f->stamps_of);
 }

@@ -67,6 +67,7 @@ struct fabric {
     struct ledger ledger;
     struct window *window; /* NULL: there is none, and why */
     const char *no_window;
+    int *places;                 /* [ranks] of each in setup.ports; NULL: not shaped */
     bool charged;                /* job_is_charged */
     double *stamps, **stamps_of; /* see fabric_share_stamps; else NULL */
 };

@@ -12,6 +12,7 @@
  */
 #include <math.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -27,21 +28,22 @@ static double now_s(struct fabric *f)
     return fabric_mpi.now_s(f);
 }
 
-static int world_rank(const struct fabric *f, int rank)
-{
-    MPI_Group group;
-    int world;
-    MPI_Comm_group(f->comm, &group);
-    MPI_Group_translate_ranks(group, 1, &rank, f->setup.ports->world, &world);
-    MPI_Group_free(&group);
-    return world;
-}
-
 static status open_shaped(struct fabric *f)
 {
-    (void)f;
+    int *const own = malloc((size_t)f->ranks * sizeof *own);
+    f->places = malloc((size_t)f->ranks * sizeof *f->places);
+    const bool there = own && f->places;
+    if (there) {
+        MPI_Group group;
+        for (int r = 0; r < f->ranks; r++)
+            own[r] = r;
+        MPI_Comm_group(f->comm, &group);
+        MPI_Group_translate_ranks(group, f->ranks, own, f->setup.ports->world, f->places);
+        MPI_Group_free(&group);
+    }
+    free(own);
     prctl(PR_SET_TIMERSLACK, 1UL); /* the usual 50 us would be added to every sleep */
-    return STATUS_OK;
+    return there ? STATUS_OK : status_fail(STATUS_FAILED, "no memory for the places of %d ranks", f->ranks);
 }
 
 /* Nothing can be due sooner after its start than its link's latency: looking twice as often misses nothing. */
@@ -54,7 +56,7 @@ static void hold(struct fabric *f, int from, int to, fabric_request *r)
 static void start_send(struct fabric *f, const void *data, size_t bytes, int to, int tag, fabric_request *r)
 {
     const double start_s = now_s(f);
-    const int from_place = world_rank(f, f->rank), to_place = world_rank(f, to);
+    const int from_place = f->places[f->rank], to_place = f->places[to];
     const struct passage passage = ports_send(f->setup.ports, from_place, to_place, bytes, start_s);
     hold(f, from_place, to_place, r);
     r->incoming = false;
@@ -66,7 +68,7 @@ static void start_send(struct fabric *f, const void *data, size_t bytes, int to,
 
 static void start_recv(struct fabric *f, void *data, size_t bytes, int from, int tag, fabric_request *r)
 {
-    hold(f, world_rank(f, from), world_rank(f, f->rank), r);
+    hold(f, f->places[from], f->places[f->rank], r);
     r->incoming = true;
     MPI_Irecv(&r->due_s, 1, MPI_DOUBLE, from, 2 * tag + 1, f->comm, &r->notice);
     fabric_mpi.start_recv(f, data, bytes, from, 2 * tag, r);

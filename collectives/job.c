@@ -3,9 +3,6 @@
 
 #include <limits.h>
 #include <math.h>
-#ifdef SMPI_H
-#include <simgrid/host.h>
-#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
