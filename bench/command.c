@@ -187,6 +187,7 @@ status command_run(const struct command *c, const char *package, int output, int
     if (c->out_of_memory || c->count == 0)
         return status_fail(STATUS_FAILED, "no memory for a command");
     fflush(NULL);
+    signal(SIGCHLD, SIG_DFL); /* ignored by whoever started this program, it would never come */
     sigprocmask(SIG_BLOCK, &signals, &before);
     const pid_t child = spawn(c->words, output, &before);
     if (child > 0)

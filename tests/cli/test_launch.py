@@ -128,6 +128,12 @@ class Launch(InFolder):
             process.kill()
             process.communicate(timeout=20)  # until the last that holds the pipe has ended
 
+    def test_it_notices_the_end_where_ends_are_ignored(self):
+        command = [BUILD / "dmlrun", "-np", "1", "--config", "tiny.json", "--set", "measure.steps=1", "--quiet"]
+        done = subprocess.run(command, cwd=self.folder, stdin=subprocess.DEVNULL, timeout=60,
+                              preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        self.assertEqual(done.returncode, 0)
+
     def test_an_interrupted_simulation_ends(self):
         command = [BUILD / "dmlrun", "-np", "4", "--simulate", "cluster-64.json", "--config", "tiny.json", "--set",
                    "measure.steps=1000000"]
