@@ -221,6 +221,17 @@ static size_t segment_of(const struct config *c, int p)
     return B > sizeof(float) ? B : sizeof(float);
 }
 
+/* ZeRO's scatters and gathers: each with one of the other is a whole sum, whose parts may travel at once, and the two ways of a
+ * link; so may those of several micro-batches. The rest comes one after the other. */
+static double parts_s(const struct allreduce *a, size_t segment_B, const struct cost_groups *g, size_t n, double scatters,
+                      double gathers)
+{
+    const double both = fmin(scatters, gathers);
+    return engine_sum_s(a, SUM_ALLREDUCE, segment_B, g, (size_t)(both * (double)n)) +
+           (scatters - both) * engine_sum_s(a, SUM_REDUCE_SCATTER, segment_B, g, n) +
+           (gathers - both) * engine_sum_s(a, SUM_ALLGATHER, segment_B, g, n);
+}
+
 static double exchange_s(const struct config *c, const struct cost_groups *g, const struct gradient_shape *shape)
 {
     const struct gradient_plan plan = gradient_plan(c, shape, 0, g->p);
@@ -232,8 +243,7 @@ static double exchange_s(const struct config *c, const struct cost_groups *g, co
     if (c->parallel.zero == 0)
         return engine_sum_s(a, SUM_ALLREDUCE, segment_B, g, shape->n);
     const double gathered_B = 4 * (double)engine_sent_floats(a, SUM_ALLGATHER, segment_B, team, 0, shape->n);
-    return plan.logical_B / (4 * (double)shape->n) * engine_sum_s(a, SUM_REDUCE_SCATTER, segment_B, g, shape->n) +
-           plan.parameters_sent_B / gathered_B * engine_sum_s(a, SUM_ALLGATHER, segment_B, g, shape->n);
+    return parts_s(a, segment_B, g, shape->n, plan.logical_B / (4 * (double)shape->n), plan.parameters_sent_B / gathered_B);
 }
 
 /* Of what the stage in view shares with other replicas, when the stages first .. first + stages - 1 exchange as much at once. */

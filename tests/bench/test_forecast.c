@@ -79,6 +79,16 @@ static void zero_sends_parameters_for_sums(void **state)
     assert_s(FORECAST(4, MLP, NETWORK, "parallel.zero=3", "exchange.bucket_B=4194304").exchange_s, 1.5 * dense_s);
 }
 
+/* Of two micro-batches each: what is scattered for one may travel with what is gathered for the other, under one latency; the other
+ * gathers come one after the other. */
+static void zero_of_several_micro_batches_overlaps_its_parts(void **state)
+{
+    (void)state;
+    const double n_s = 4 * mlp_floats / B, both_s = 6 * (a + 2 * n_s / 4), gather_s = 3 * (a + n_s / 4);
+    assert_s(FORECAST(4, MLP, NETWORK, "parallel.zero=3", "exchange.bucket_B=4194304", "batch.micro=2").exchange_s,
+             both_s + 2 * gather_s);
+}
+
 /* Two bytes for each float, from each of three others. */
 static void codes_count_by_their_bytes(void **state)
 {
@@ -162,6 +172,7 @@ int main(void)
         cmocka_unit_test(replicas_take_the_longer_of_computing_and_exchanging),
         cmocka_unit_test(algorithms_have_their_own_forms),
         cmocka_unit_test(zero_sends_parameters_for_sums),
+        cmocka_unit_test(zero_of_several_micro_batches_overlaps_its_parts),
         cmocka_unit_test(codes_count_by_their_bytes),
         cmocka_unit_test(a_straggler_makes_its_stage_as_slow),
         cmocka_unit_test(a_pipeline_takes_its_formula),
