@@ -76,10 +76,11 @@ static void tell(const struct job *job, const struct config *c, char *const *hos
         moved = moved || order[r] != r;
         sorted[order[r]] = hosts[r];
     }
+    const int node_ranks = places_node_ranks(sorted, ranks);
     for (int r = 0; r < ranks; r++) {
         int *const row = told + (size_t)r * TOLD_COUNT;
         row[TOLD_RANK] = order[r];
-        row[TOLD_NODE_RANKS] = places_node_ranks(sorted, ranks);
+        row[TOLD_NODE_RANKS] = node_ranks;
         row[TOLD_MOVED] = moved;
         count_locals(machines, order, ranks, r, row);
     }
