@@ -118,7 +118,8 @@ static void wrong_values_are_named_with_what_fits(void **state)
         { "{\"exchange\": {\"overlap\": 1}}", { 0 }, "x.json: exchange.overlap = 1 (must be true or false)" },
         { "{\"exchange\": {\"allreduce\": \"rign\"}}",
           { 0 },
-          "x.json: exchange.allreduce = \"rign\" (one of: ring, doubling, halving, tree, hierarchical, shm, mpi, auto); did you mean "
+          "x.json: exchange.allreduce = \"rign\" (one of: ring, doubling, halving, tree, hierarchical, shm, mpi, auto); did you "
+          "mean "
           "ring?" },
         { "{\"exchange\": {\"reduction\": 1}}", { 0 }, "x.json: exchange.reduction = 1 (one of: fast, tree)" },
         { "{\"model\": {\"name\": \"zebra\"}}", { 0 }, "x.json: model.name = \"zebra\" (one of: gpt, mlp)" },
