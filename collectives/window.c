@@ -63,7 +63,9 @@ struct window *window_open(MPI_Comm comm, struct window_size size, const char **
     struct window *w = malloc(sizeof *w + (size_t)ranks * sizeof *w->pieces);
     int ready = w != NULL;
     MPI_Allreduce(MPI_IN_PLACE, &ready, 1, MPI_INT, MPI_MIN, comm);
-    *why_not = !ready ? "there is no memory for it" : on_one_host(comm) ? NULL : "its ranks are on several hosts";
+    *why_not = !ready              ? "there is no memory for it"
+               : on_one_host(comm) ? NULL
+                                   : "its ranks are on several hosts (fits: \"hierarchical\", \"ring\")";
     if (*why_not) {
         free(w);
         return NULL;
