@@ -122,7 +122,7 @@ static void wrong_values_are_named_with_what_fits(void **state)
           "mean "
           "ring?" },
         { "{\"exchange\": {\"reduction\": 1}}", { 0 }, "x.json: exchange.reduction = 1 (one of: fast, tree)" },
-        { "{\"model\": {\"name\": \"zebra\"}}", { 0 }, "x.json: model.name = \"zebra\" (one of: gpt, mlp)" },
+        { "{\"model\": {\"name\": \"zebra\"}}", { 0 }, "x.json: model.name = \"zebra\" (one of: gpt, mlp, proxy)" },
         { "{\"data\": {\"noise\": 0.6}}", { 0 }, "x.json: data.noise = 0.6 (must be a number 0 .. 0.5)" },
         { "{\"data\": {\"name\": \"bytes\", \"path\": []}}",
           { 0 },
