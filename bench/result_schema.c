@@ -27,7 +27,7 @@ static void write_type(struct json *w, const char *type, bool nullable)
     json_end(w);
 }
 
-static void write_choices(struct json *w, const char *const *choices)
+static void write_choices(struct json *w, const char *const *choices, bool nullable)
 {
     if (!choices)
         return;
@@ -35,6 +35,8 @@ static void write_choices(struct json *w, const char *const *choices)
     json_begin(w, '[');
     for (; *choices; choices++)
         json_text(w, *choices);
+    if (nullable)
+        json_text(w, NULL);
     json_end(w);
 }
 
@@ -80,7 +82,7 @@ static void write_field(struct json *w, const void *item)
     case FIELD_TEXT:
     case FIELD_CHARS:
         write_type(w, "string", nullable);
-        write_choices(w, f->choices);
+        write_choices(w, f->choices, field_may_be_null(f));
         break;
     case FIELD_SEED:
     case FIELD_COUNT:
