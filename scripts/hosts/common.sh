@@ -69,7 +69,8 @@ hosts_options() {
 }
 
 hosts_check_shape() {
-    is_count "${n:-none}" $MOST || fail 2 "-n ${n:-is missing and} is not a number of hosts (fits: 1 .. $MOST)"
+    [ -n "$n" ] || fail 2 "-n is missing: how many hosts? (fits: 1 .. $MOST, as in $self -n 4; $self --help says more)"
+    is_count "$n" $MOST || fail 2 "-n $n is not a number of hosts (fits: 1 .. $MOST)"
     [ -n "$id" ] || id=$$
     [[ $id =~ ^[a-z0-9]{1,16}$ ]] || fail 2 "--id $id is not a name (fits: up to 16 small letters and digits)"
     [ -z "$burst" ] || is_count "$burst" 999999999 || fail 2 "--burst $burst is not a number of bytes"

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,9 +90,12 @@ class Refusals(OnHosts):
                                   ("-n 2 --rate 100MB true", "100MB", "as in 100mbit"),
                                   ("-n 2 --rate 10mbit --burst 1000 true", "--burst 1000", "3028"),
                                   ("-n 2 --burst 5000 true", "--rate"), ("-n 2 --id A_B true", "--id A_B"),
-                                  ("-n 2 --ranks-per-host 0 true", "--ranks-per-host 0")):
+                                  ("-n 2 --ranks-per-host 0 true", "--ranks-per-host 0"),
+                                  ("-n 2 --rat 100mbit --config tiny.json", "what is --rat?", "--rate"),
+                                  ("-n 2 --rate=1mbit true", "what is --rate=1mbit?")):
             with self.subTest(arguments=arguments):
                 self.assert_says(self.hosts("run", arguments), *parts)
+        self.assert_says(self.hosts("down", ""), "which hosts?", "--all")
 
 
 @unittest.skipIf(UNABLE, UNABLE)
@@ -127,6 +131,11 @@ class Hosts(OnHosts):
     def test_each_host_has_its_name_and_its_ranks(self):
         names = self.hosts_ok("run", "-n 3 --ranks-per-host 2 hostname").split()
         self.assertEqual(sorted(names), ["host0", "host0", "host1", "host1", "host2", "host2"])
+
+    def test_the_path_may_have_blanks(self):
+        copy = shutil.copytree(ROOT / "scripts", self.folder / "a copy/scripts")
+        done = self.command(f"'{copy}/hosts/run' -n 2 hostname", env=self.env)
+        self.assertEqual(sorted(done.stdout.split()), ["host0", "host1"], done.stderr)
 
     def test_a_link_has_its_rate(self):
         self.write("rate.py", SOCKET_RATE)
