@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/gradient_parts.h"
 #include "bench/places.h"
 #include "collectives/engine.h"
 #include "collectives/fabric.h"
@@ -55,7 +54,7 @@ bool gradient_shares_memory(const struct config *c)
 {
     const struct allreduce *named = allreduce_find(c->exchange.allreduce);
     const bool may = named ? named->share != NULL : share_memory(c, places_replicas(c, (int)c->parallel.data));
-    return may && way_of(c) != ORDERED;
+    return may && strcmp(c->exchange.reduction, "tree") != 0;
 }
 
 /* ---- by links ------------------------------------------------------------------------------------------------------------ */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/links_early.h"
 #include "bench/pages.h"
 
 /* Receives that may always be posted, and sends on their way, in each direction: a send is waited for after its task, so one more
@@ -87,45 +88,6 @@ double links_B(const struct config *c, const struct assignment *a)
     return 4.0 * (double)buffer_floats(a, &codes) * buffers(c, a) + (double)codes.scratch_B;
 }
 
-/* ---- how early ----------------------------------------------------------------------------------------------------------- */
-
-static bool receives_at(const struct links *l, const struct task *task, enum direction d);
-
-/* How many of the falling values are above the bound. */
-static int count_above(const int *value, int count, int bound)
-{
-    int low = 0;
-    while (low < count) {
-        const int middle = (low + count) / 2;
-        if (value[middle] > bound)
-            low = middle + 1;
-        else
-            count = middle;
-    }
-    return low;
-}
-
-/* Message i of n, needed by task t, may be posted from the task behind the last one u < t on which has no room for it:
- *     kept(u) + i + 1 - received(u) > boundaries + AHEAD
- * A stack keeps the tasks that can be the last above some bound: falling from the bottom. */
-static void find_early(struct links *l, int *stack, int *value)
-{
-    const struct assignment *a = l->plan;
-    const bool any_time = pipeline_reorders(&a->pipeline); /* then there is room for all */
-    int depth = 0, received = 0;
-    for (int t = 0; t < a->tasks.count; t++) {
-        if (receives_at(l, &a->tasks.tasks[t], TO_NEXT)) {
-            const int full = count_above(value, depth, a->boundaries + AHEAD - received - 1);
-            l->early[received++] = any_time || full == 0 ? 0 : stack[full - 1] + 1;
-        }
-        const int now = a->kept[t] - received;
-        while (depth > 0 && value[depth - 1] <= now)
-            depth--;
-        stack[depth] = t;
-        value[depth++] = now;
-    }
-}
-
 /* ---- set-up -------------------------------------------------------------------------------------------------------------- */
 
 static status allocate(struct links *l, int count, size_t room)
@@ -155,16 +117,6 @@ static status allocate(struct links *l, int count, size_t room)
     return STATUS_OK;
 }
 
-static status plan_early(struct links *l, size_t room)
-{
-    int *stack = malloc(2 * room * sizeof *stack);
-    if (!stack)
-        return status_fail(STATUS_FAILED, "no memory to plan %zu messages", room);
-    find_early(l, stack, stack + room);
-    free(stack);
-    return STATUS_OK;
-}
-
 status links_open(struct links **out, struct fabric *f, const struct config *c, const struct assignment *a)
 {
     const size_t room = (size_t)a->tasks.count + 1;
@@ -174,7 +126,7 @@ status links_open(struct links **out, struct fabric *f, const struct config *c, 
     *l = (struct links){ .fabric = f, .plan = a, .coder = { .config = c, .plan = a, .fabric = f } };
     status s = allocate(l, buffers(c, a), room);
     if (s == STATUS_OK)
-        s = plan_early(l, room);
+        s = links_early(a, AHEAD, l->early);
     if (s == STATUS_OK)
         *out = l;
     else

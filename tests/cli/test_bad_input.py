@@ -179,7 +179,7 @@ class BadInput(InFolder):
         running = subprocess.Popen(["mpirun", "-q", "-np", "2", f"{BUILD}/dmlbench", "--config", "tiny.json", "--quiet", "--set",
                                     "measure.verify=false", "--set", '''compute={"name": "sleep", "forward_s": 20}'''], cwd=self.folder,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        time.sleep(3)
+        time.sleep(6)  # its first pass takes 20 s
         running.send_signal(signal.SIGINT)
         said = running.communicate(timeout=30)[1]
         self.assertNotEqual(running.returncode, 0)

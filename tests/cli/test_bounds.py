@@ -7,7 +7,7 @@ from program import DMLBENCH, InFolder, SIMULATED, SMPIRUN
 
 LATENCY_S, BANDWIDTH_B_PER_S, RANKS = 2e-5, 1.25e8, 8
 PLATFORM = f"""<?xml version='1.0'?><!DOCTYPE platform SYSTEM "https://simgrid.org/simgrid.dtd"><platform version="4.1">
-<cluster id="c" prefix="h" suffix="" radical="0-{RANKS - 1}" speed="1f" bw="{BANDWIDTH_B_PER_S}Bps" lat="{LATENCY_S / 2}s"
+<cluster id="c" prefix="h" suffix="" radical="0-{RANKS - 1}" speed="1e18f" bw="{BANDWIDTH_B_PER_S}Bps" lat="{LATENCY_S / 2}s"
  sharing_policy="SPLITDUPLEX"/></platform>"""
 NETWORK = {"node_ranks": 1, "between": {"latency_s": LATENCY_S, "bandwidth_B_per_s": BANDWIDTH_B_PER_S}}
 MLP = {"model": {"name": "mlp", "inputs": 512, "hidden": 512, "layers": 2}, "data": {"name": "synthetic"},
