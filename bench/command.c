@@ -95,6 +95,15 @@ static bool on_path(const char *name, char **found)
     return false;
 }
 
+bool command_exists(const char *name)
+{
+    char *found = NULL;
+    const char *slash = strrchr(name, '/');
+    const bool exists = slash ? is_program((int)(slash - name), name, slash + 1, &found) : on_path(name, &found);
+    free(found);
+    return exists;
+}
+
 status command_find(const char *name, const char *const *places, const char *remedy, char **found)
 {
     char own[4096];
@@ -123,30 +132,35 @@ static sigset_t handed_on(void)
     return set;
 }
 
+/* Where a child prints; -1: as this program. */
+struct outputs {
+    int out, err;
+};
+
 /* In the child. Returns only if there is nothing to become. */
-static void become(char **words, int output, const sigset_t *mask)
+static void become(char **words, struct outputs to, const sigset_t *mask)
 {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     const int nothing = open("/dev/null", O_RDONLY);
     dup2(nothing, STDIN_FILENO);
-    if (output >= 0) {
-        dup2(output, STDOUT_FILENO);
-        dup2(output, STDERR_FILENO);
-    }
+    if (to.out >= 0)
+        dup2(to.out, STDOUT_FILENO);
+    if (to.err >= 0)
+        dup2(to.err, STDERR_FILENO);
     sigprocmask(SIG_SETMASK, mask, NULL);
     execvp(words[0], words);
 }
 
 /* The child, when it runs its program; or minus an errno, the child's own if it found none. */
-static pid_t spawn(char **words, int output, const sigset_t *mask)
+static pid_t spawn(char **words, struct outputs to, const sigset_t *mask)
 {
     int report[2], error = 0;
     if (pipe2(report, O_CLOEXEC))
         return -errno;
     const pid_t child = fork();
     if (child == 0) {
-        become(words, output, mask);
+        become(words, to, mask);
         error = errno;
         _exit(write(report[1], &error, sizeof error) < 0);
     }
@@ -160,41 +174,94 @@ static pid_t spawn(char **words, int output, const sigset_t *mask)
 }
 
 /* `timeout` and others signal the group and the process: what comes twice within a second is one wish. */
-static void hand_on(int signal, pid_t group, time_t last[NSIG])
+static void hand_on(int signal, pid_t whom, time_t last[NSIG])
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (now.tv_sec > last[signal])
-        kill(-group, signal);
+        kill(whom, signal);
     last[signal] = now.tv_sec + 1;
 }
 
-static int wait_for(pid_t child, const sigset_t *signals)
+static int wait_for(pid_t child, bool signals_leader, const sigset_t *signals)
 {
     time_t last[NSIG] = { 0 };
-    int how, signal;
+    int how, number;
     while (waitpid(child, &how, WNOHANG) == 0) {
-        if (sigwait(signals, &signal) == 0 && signal != SIGCHLD)
-            hand_on(signal, child, last);
+        if (sigwait(signals, &number) == 0 && number != SIGCHLD)
+            hand_on(number, signals_leader ? child : -child, last);
     }
+    for (number = 1; number < NSIG; number++)
+        if (last[number])
+            signal(number, SIG_IGN); /* if it comes again now, this program has something to say first */
     return WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
+}
+
+/* ---- leaving lines out --------------------------------------------------------------------------------------------------- */
+
+static int copy_without(const char *unwanted, FILE *in)
+{
+    char *line = NULL;
+    size_t room = 0;
+    while (getline(&line, &room, in) > 0)
+        if (strncmp(line, unwanted, strlen(unwanted)) != 0)
+            fputs(line, stdout);
+    free(line);
+    return ferror(stdout) || fflush(stdout);
+}
+
+/* A process that copies to stdout what comes in by *end, until all have closed that. Signals are blocked, so it outlives who
+ * writes. */
+static pid_t start_filter(const char *unwanted, int *end)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC))
+        return -1;
+    const pid_t filter = fork();
+    if (filter == 0) {
+        close(ends[1]);
+        setvbuf(stdout, NULL, _IOLBF, 0);
+        _exit(copy_without(unwanted, fdopen(ends[0], "r")));
+    }
+    close(ends[0]);
+    *end = ends[1];
+    return filter;
+}
+
+static status end_filter(pid_t filter, int end)
+{
+    int how = 0;
+    close(end);
+    if (waitpid(filter, &how, 0) == filter && how == 0)
+        return STATUS_OK;
+    return status_fail(STATUS_FAILED, "what was to be printed could not be written");
+}
+
+/* With the signals blocked. Minus an errno if there is no such program. */
+static pid_t run_words(const struct command *c, struct outputs to, const sigset_t *signals, const sigset_t *before, int *code)
+{
+    const pid_t child = spawn(c->words, to, before);
+    if (child > 0)
+        *code = wait_for(child, c->signals_leader, signals);
+    return child;
 }
 
 status command_run(const struct command *c, const char *package, int output, int *code)
 {
     const sigset_t signals = handed_on();
+    struct outputs to = { output, output };
     sigset_t before;
     if (c->out_of_memory || c->count == 0)
         return status_fail(STATUS_FAILED, "no memory for a command");
     fflush(NULL);
     signal(SIGCHLD, SIG_DFL); /* ignored by whoever started this program, it would never come */
     sigprocmask(SIG_BLOCK, &signals, &before);
-    const pid_t child = spawn(c->words, output, &before);
-    if (child > 0)
-        *code = wait_for(child, &signals);
+    const pid_t filter = c->unwanted && output < 0 ? start_filter(c->unwanted, &to.out) : 0;
+    const pid_t child = filter < 0 ? -errno : run_words(c, to, &signals, &before, code);
+    const status filtered = filter > 0 ? end_filter(filter, to.out) : STATUS_OK;
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (child > 0)
-        return STATUS_OK;
+        return filtered;
     if (child == -ENOENT)
         return status_fail(STATUS_USAGE, "%s is not on the PATH (Debian: apt-get install %s)", c->words[0], package);
     return status_fail(STATUS_FAILED, "%s could not be started (%s)", c->words[0], strerror(-child));

@@ -24,7 +24,10 @@ struct launch {
 /* Local. Adds the program and its options; `network` (NULL: none) is a config under those of --with. */
 void launch_add_program(struct command *c, const char *program, const struct launch *l, const char *network);
 
-/* Local. The command by mpirun. What is missing: STATUS_USAGE and a sentence. */
+/* Local. Whether the configs, hosts and agent that are named could be meant: else STATUS_USAGE and a sentence. */
+status launch_check(const struct launch *l);
+
+/* Local, after launch_check. The command by mpirun. What is missing: STATUS_USAGE and a sentence. */
 status launch_real(struct command *c, const struct launch *l);
 
 /* What simulated hosts are read from. Starts as { .fd = -1 }. */

@@ -57,15 +57,19 @@ static status read_ranks(struct options *o)
     return STATUS_OK;
 }
 
-/* What one of the two launchers cannot use. */
+/* What is missing, and what one of the two launchers cannot use. */
 static status check_together(const struct options *o)
 {
     const struct launch *l = &o->launch;
+    if (!l->config && !l->calibrate && !o->print)
+        return status_fail(STATUS_USAGE, "--config FILE is missing; dmlrun --help lists the options");
     if (l->simulate && (l->hosts || l->agent || l->mca.count))
         return status_fail(STATUS_USAGE, "--simulate and %s: simulated hosts are no real ones",
                            l->hosts   ? "--hosts"
                            : l->agent ? "--agent"
                                       : "--mca");
+    if (l->simulate && l->audit)
+        return status_fail(STATUS_USAGE, "--simulate and --audit: Open MPI's monitoring counts messages of Open MPI alone");
     if (l->platform && !l->simulate)
         return status_fail(STATUS_USAGE, "--platform %s: a platform is made for --simulate FILE alone", l->platform);
     return STATUS_OK;
@@ -80,7 +84,12 @@ static status show_or_run(const struct options *o, const struct command *c, cons
         command_print(c, stdout);
     else if (!o->launch.quiet)
         command_print(c, stderr);
-    return o->print ? STATUS_OK : command_run(c, o->launch.simulate ? "libsimgrid-dev" : "openmpi-bin", -1, code);
+    if (o->print)
+        return STATUS_OK;
+    TRY(command_run(c, o->launch.simulate ? "libsimgrid-dev" : "openmpi-bin", -1, code));
+    if (o->launch.simulate && *code > 128)
+        fprintf(stderr, "dmlrun: the simulation was interrupted (%s): there is no result\n", strsignal(*code - 128));
+    return STATUS_OK;
 }
 
 static status launch(struct options *o, int *code)
@@ -89,6 +98,7 @@ static status launch(struct options *o, int *code)
     struct platform_file platform = { .fd = -1 };
     TRY(read_ranks(o));
     TRY(check_together(o));
+    TRY(launch_check(&o->launch));
     status s = o->launch.simulate ? launch_simulated(&c, &o->launch, &platform) : launch_real(&c, &o->launch);
     if (s == STATUS_OK)
         s = show_or_run(o, &c, &platform, code);

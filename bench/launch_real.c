@@ -3,7 +3,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bench/config.h"
@@ -53,23 +52,14 @@ static void add_mca(struct command *c, const char *name, const char *value)
     add(c, name, value);
 }
 
-static bool is_file(const char *path)
-{
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISREG(about.st_mode);
-}
-
 /* Where the ranks go. Of other hosts only their list knows how many they take. */
-static status add_hosts(struct command *c, const struct launch *l)
+static void add_hosts(struct command *c, const struct launch *l)
 {
     static const char *const variables[] = { "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "OMP_NUM_THREADS", "LD_LIBRARY_PATH" };
-    if (strchr(l->hosts, '/') && !is_file(l->hosts))
-        return status_fail(STATUS_USAGE, "--hosts %s: no such file", l->hosts);
-    add(c, is_file(l->hosts) ? "--hostfile" : "--host", l->hosts);
+    add(c, access(l->hosts, F_OK) == 0 ? "--hostfile" : "--host", l->hosts);
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
         if (getenv(variables[i]))
             add(c, "-x", variables[i]);
-    return STATUS_OK;
 }
 
 /* Then mpirun knows the hosts from the batch system. */
@@ -82,17 +72,17 @@ static bool in_allocation(void)
     return false;
 }
 
-static status add_here(struct command *c, const struct launch *l)
+static void add_here(struct command *c, const struct launch *l)
 {
     struct topology t;
     if (in_allocation())
-        return STATUS_OK;
-    command_add(c, "-q"); /* dmlbench says what is wrong */
+        return;
+    if (!l->mca.count && !*l->extra)
+        command_add(c, "-q"); /* dmlbench says what is wrong; with settings of Open MPI's it may never get so far */
     if (topology_read(&t, NULL) && l->ranks <= t.cores)
-        return STATUS_OK;
+        return;
     command_add(c, "--oversubscribe");
     add_mca(c, "mpi_yield_when_idle", "1");
-    return STATUS_OK;
 }
 
 static status add_settings(struct command *c, const struct option_values *mca)
@@ -117,7 +107,10 @@ status launch_real(struct command *c, const struct launch *l)
         command_add(c, "--allow-run-as-root");
     command_add(c, "-np");
     command_add(c, "%d", l->ranks);
-    TRY(l->hosts ? add_hosts(c, l) : add_here(c, l));
+    if (l->hosts)
+        add_hosts(c, l);
+    else
+        add_here(c, l);
     add_mca(c, "hwloc_base_binding_policy", "none");
     if (l->agent)
         add_mca(c, "plm_rsh_agent", l->agent);

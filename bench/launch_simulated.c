@@ -116,6 +116,8 @@ static status platform_from_config(const struct launch *l, struct platform_file 
 /* log: the least that SimGrid says. */
 static void add_smpirun(struct command *c, int ranks, const char *platform, const char *log)
 {
+    c->signals_leader = true;
+    c->unwanted = "Execution failed with code ";
     command_add(c, "smpirun");
     command_add(c, "-quiet");
     command_add(c, "-np");

@@ -29,6 +29,8 @@ static status store(void *options, const struct program_option *option, const ch
     void *field = (char *)options + option->offset;
     if (option->repeats)
         return append(field, value, argc);
+    if (option->value && *(const char **)field)
+        return status_fail(STATUS_USAGE, "%s is given twice: %s and %s", option->name, *(const char **)field, value);
     if (option->value)
         *(const char **)field = value;
     else

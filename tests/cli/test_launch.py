@@ -91,6 +91,13 @@ class Launch(InFolder):
         for how in ("", "--simulate cluster-64.json"):
             done = self.dmlrun(f"-np 2 {how} --config tiny.json --quiet --set parallel.pipeline=3")
             self.assert_refused(done, 2, "parallel.pipeline")
+            self.assertEqual(done.stdout, "")
+
+    def test_a_setting_that_open_mpi_refuses_is_not_passed_over_in_silence(self):
+        for how in ("--mca btl=banana", "-- --mca btl banana"):
+            done = self.dmlrun(f"-np 1 --config tiny.json --quiet {how}")
+            self.assertNotEqual(done.returncode, 0)
+            self.assertTrue(done.stderr)
 
     def test_the_printed_command_works_in_a_shell(self):
         done = self.dmlrun("-np 3 --config tiny.json --set 'name=a b' --quiet --out out.json --print")
@@ -99,7 +106,8 @@ class Launch(InFolder):
         self.assertEqual(json.loads((self.folder / "out.json").read_text())["config"]["name"], "a b")
 
     def test_hosts_agents_and_settings_reach_mpirun(self):
-        self.write("hostfile", "a slots=4\n")
+        self.write("hostfile", "# two\na slots=4\n\nb slots = 4 max_slots=8 # half\n")
+        self.write("agent", "#!/bin/sh\n").chmod(0o755)
         for hosts, option in (("hostfile", "--hostfile hostfile"), ("a:4,b:4", "--host a:4,b:4")):
             done = self.dmlrun(f"-np 8 --hosts {hosts} --agent ./agent --mca btl=tcp,self --config tiny.json --print -- --tag-output")
             for part in (option, "--mca plm_rsh_agent ./agent", "--mca btl tcp,self", "--tag-output", "-np 8"):
@@ -136,11 +144,13 @@ class Launch(InFolder):
 
     def test_an_interrupted_simulation_ends(self):
         command = [BUILD / "dmlrun", "-np", "4", "--simulate", "cluster-64.json", "--config", "tiny.json", "--set",
-                   "measure.steps=1000000"]
-        with subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+                   "measure.steps=1000000", "--quiet"]
+        with subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             time.sleep(2)
             process.send_signal(signal.SIGINT)
-            self.assertEqual(process.wait(timeout=10), 128 + signal.SIGINT)
+            said = process.communicate(timeout=10)
+            self.assertEqual(process.returncode, 128 + signal.SIGINT)
+        self.assertEqual(said, ("", "dmlrun: the simulation was interrupted (Interrupt): there is no result\n"))
 
     def test_what_cannot_be_is_one_sentence(self):
         self.write("words", "hello")
@@ -148,6 +158,8 @@ class Launch(InFolder):
                               "<host id='a' speed='1Gf'/><route src='a' dst='b'/></zone></platform>")
         self.write("two.xml", f"{XML}\n"
                               "<cluster id='c' prefix='h' suffix='' radical='0-1' speed='1Gf' bw='1GBps' lat='1us'/></platform>")
+        for name, content in (("lines", "a\nb slots=x\n"), ("nobody", "# a\n"), ("an agent", "#!/bin/sh\n")):
+            self.write(name, content).chmod(0o755)
         empty = {**os.environ, "PATH": "/nonexistent"}
         cases = [
             ("--config tiny.json", "-np RANKS is missing", {}),
@@ -167,6 +179,20 @@ class Launch(InFolder):
             ("-np 2 --config tiny.json --simulate cluster-64.json --set 'name=a b'", "'name=a b': smpirun hands on no word", {}),
             ("-np 2 --config tiny.json --simulate cluster-64.json --set network.nodse=1", "--set: network.nodse: no such key", {}),
             ("-np 2 --config tiny.json --simulate cluster-64.json --set network.jitter_s=1e-6", "network.jitter_s = 1e-06", {}),
+            ("-np 2", "--config FILE is missing", {}),
+            ("-np 2 --config no.json", "no.json: no such file", {}),
+            ("-np 2 --config tiny.json --with no.json", "no.json: no such file", {}),
+            ("-np 2 --config tiny.json --config tiny.json", "--config is given twice: tiny.json and tiny.json", {}),
+            ("-np 2 --config tiny.json --simulate cluster-64.json --audit", "--simulate and --audit", {}),
+            ("-np 2 --config tiny.json --hosts ''", "--hosts '': '' is no host", {}),
+            ("-np 2 --config tiny.json --hosts a:x,b", "--hosts 'a:x,b': 'a:x' is no host", {}),
+            ("-np 2 --config tiny.json --hosts .", "--hosts .: is no file", {}),
+            ("-np 2 --config tiny.json --hosts tiny.json", "--hosts tiny.json: line 1, '{", {}),
+            ("-np 2 --config tiny.json --hosts lines", "--hosts lines: line 2, 'b slots=x', is not NAME [slots=N]", {}),
+            ("-np 2 --config tiny.json --hosts nobody", "--hosts nobody: names no host", {}),
+            ("-np 2 --config tiny.json --hosts a --agent no-such-agent", "there is no program 'no-such-agent'", {}),
+            ("-np 2 --config tiny.json --hosts a --agent ./tiny.json", "there is no program './tiny.json'", {}),
+            ("-np 2 --config tiny.json --hosts a --agent './an agent'", "takes it apart at blanks", {}),
             ("-np 2 --config tiny.json --hosts no/hosts", "--hosts no/hosts: no such file", {}),
             ("-np 2 --config tiny.json --mca btl", "--mca btl: must be NAME=VALUE", {}),
             ("-np 2 --config tiny.json --platform p.xml", "--platform p.xml: a platform is made for --simulate", {}),
