@@ -125,9 +125,13 @@ status config_settle(struct config *c, int ranks);
 /* Local. Only the rules about the network. */
 status config_settle_network(struct config *c, int ranks);
 
-/* Pure. Whether the config says who shares a node; else the hosts that were seen count. */
+/* Pure. Whether the stated network is what messages cross: fabric shaped makes it, simulated hosts have it, and a plan, for which
+ * nobody looked at hosts, believes it. On real hosts fabric mpi crosses theirs, whatever network.* says. */
+bool config_network_holds(const struct config *c);
+/* Pure. Whether such a network says who shares a node; else the hosts that were seen count. */
 bool config_states_nodes(const struct config *c);
-/* Pure. The network of a settled config, for so many ranks; its matrices are the config's. */
+/* Pure. The network of a settled config, for so many ranks; its matrices are the config's. Where it does not hold, nodes are the
+ * hosts that were seen, and links mean nothing. */
 struct cluster config_cluster(const struct config *c, int ranks);
 
 /* Version of the JSON library that reads configs: "1.7.15". */

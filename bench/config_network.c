@@ -5,34 +5,41 @@
 #include "collectives/fabric.h"
 #include "collectives/job.h"
 
+bool config_network_holds(const struct config *c)
+{
+    return !c->node_ranks_seen || job_is_simulated() || fabric_find(c->fabric.name)->needs_ports;
+}
+
 bool config_states_nodes(const struct config *c)
 {
-    return c->network.nodes || c->network.node_ranks || c->network.latency_s.rows;
+    return config_network_holds(c) && (c->network.nodes || c->network.node_ranks || c->network.latency_s.rows);
 }
 
 static int64_t node_ranks_of(const struct config *c, int64_t ranks)
 {
-    const int64_t seen = c->node_ranks_seen && !config_states_nodes(c) ? c->node_ranks_seen : ranks;
-    return c->network.node_ranks ? c->network.node_ranks : seen;
+    if (config_states_nodes(c))
+        return c->network.node_ranks ? c->network.node_ranks : ranks;
+    return c->node_ranks_seen ? c->node_ranks_seen : ranks;
 }
 
 static int64_t nodes_of(const struct config *c, int64_t ranks)
 {
     const int64_t per_node = node_ranks_of(c, ranks), needed = (ranks + per_node - 1) / per_node;
     const int64_t stated = c->network.latency_s.rows ? (int64_t)c->network.latency_s.rows : c->network.nodes;
-    return stated ? stated : needed;
+    return stated && config_states_nodes(c) ? stated : needed;
 }
 
 struct cluster config_cluster(const struct config *c, int ranks)
 {
+    const bool matrix = config_states_nodes(c) && c->network.latency_s.rows;
     return (struct cluster){
         .nodes = (int)nodes_of(c, ranks),
         .node_ranks = (int)node_ranks_of(c, ranks),
         .inside = { c->network.inside.latency_s, c->network.inside.bandwidth_B_per_s },
         .between = { c->network.between.latency_s, c->network.between.bandwidth_B_per_s },
         .shared = c->network.shared,
-        .latency_s = c->network.latency_s.rows ? c->network.latency_s.values : NULL,
-        .bandwidth_B_per_s = c->network.latency_s.rows ? c->network.bandwidth_B_per_s.values : NULL,
+        .latency_s = matrix ? c->network.latency_s.values : NULL,
+        .bandwidth_B_per_s = matrix ? c->network.bandwidth_B_per_s.values : NULL,
         .jitter_s = c->network.jitter_s,
         .seed = (uint64_t)c->network.seed,
     };
@@ -72,6 +79,18 @@ static status links_carry_something(struct config *c, int ranks)
                     "cross (a positive number fits)",
                     c->origin, i, k);
     return STATUS_OK;
+}
+
+static status ranks_are_dealt_to_a_matrix(struct config *c, int ranks)
+{
+    const int64_t nodes = (int64_t)c->network.latency_s.rows;
+    if (nodes < 2 || c->network.node_ranks)
+        return STATUS_OK;
+    return status_fail(
+        STATUS_USAGE,
+        "%s: network.matrix.latency_s is of %lld nodes, but network.node_ranks = \"all\" puts all ranks on the first "
+        "(fits %d ranks: network.node_ranks = %lld)",
+        c->origin, (long long)nodes, ranks, (long long)((ranks + nodes - 1) / nodes));
 }
 
 static status ranks_have_a_place(struct config *c, int ranks)
@@ -141,6 +160,7 @@ static status sums_are_messages_where_they_are_delayed(struct config *c, int ran
 
 config_rule *const network_rules[] = { matrices_are_square,
                                        links_carry_something,
+                                       ranks_are_dealt_to_a_matrix,
                                        ranks_have_a_place,
                                        stragglers_are_ranks,
                                        stragglers_are_named_once,

@@ -20,8 +20,7 @@ static bool is_auto(const struct config *c)
 /* Whether these ranks were seen on one host, and may use it. */
 static bool share_memory(const struct config *c, struct team t)
 {
-    return t.g == t.p && c->node_ranks_seen && !config_states_nodes(c) && !job_is_simulated() &&
-           fabric_find(c->fabric.name)->shares_memory;
+    return t.g == t.p && c->node_ranks_seen && !job_is_simulated() && fabric_find(c->fabric.name)->shares_memory;
 }
 
 static const struct allreduce *rule_of_thumb(const struct config *c, struct team t, size_t n)

@@ -29,7 +29,7 @@ static void find_rate(struct rates *r, const struct config *c, const struct cali
 }
 
 /* Where nodes end is not what links are like. */
-static bool network_is_stated(const struct config *c)
+static bool links_are_stated(const struct config *c)
 {
     static const char *const links[] = { "network.inside.", "network.between.", "network.matrix." };
     bool given = strcmp(c->fabric.name, "shaped") == 0;
@@ -41,12 +41,13 @@ static bool network_is_stated(const struct config *c)
 
 static void find_links(struct rates *r, const struct config *c, const struct calibration *k, bool simulated)
 {
-    const bool stated = network_is_stated(c);
-    r->linked = stated;
-    if (stated) {
+    const bool stated = links_are_stated(c), holds = config_network_holds(c);
+    r->linked = stated && holds;
+    if (r->linked) {
         snprintf(r->network_source, RATES_SOURCE_BYTES, "network keys");
     } else if (simulated || !c->calibration[0]) {
         r->no_network = simulated ? "no network key says what the simulated links are like"
+                        : stated  ? "network.* is not in force on real hosts without fabric shaped, and there is no calibration"
                                   : "neither network keys nor a calibration say what the links are like";
     } else if (isnan(r->cluster.nodes > 1 ? k->between.latency_s : k->inside.latency_s)) {
         r->no_network = "the calibration has no such link (fits: one made with two ranks, on two hosts)";

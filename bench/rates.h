@@ -1,7 +1,8 @@
 /* How fast ranks compute and what their links are like, as far as anybody has said so: for bounds, forecasts and plans.
  *
  *      flop/s     infinite where compute.name states times; else compute.rate_flop_per_s, else the calibration's best product
- *      links      the network's keys, for fabric shaped or if any is given; else the calibration's, unless hosts are simulated
+ *      links      the network's keys where they hold (config_network_holds), for fabric shaped or if any is given; else the
+ *                 calibration's, unless hosts are simulated
  *
  * Nothing is measured here, and nothing is guessed: what nobody has said is NaN, with the reason.
  */

@@ -1,5 +1,5 @@
 /* Which bytes leave a node, as predicted and as interfaces counted them, and which tensor parallel ranks are not together: by the
- * nodes that the config states, else by the hosts that the ranks run on. */
+ * nodes that the config states, where they hold, else by the hosts that the ranks run on; interfaces are always of hosts. */
 #include <math.h>
 #include <string.h>
 
@@ -12,12 +12,20 @@
 
 enum { RANKS_MAX = 512 }; /* the square of it are numbers of bytes, for each purpose */
 
-static bool together(const struct report *r, const struct run *run, int a, int b)
+typedef bool nearness(const struct report *r, const struct run *run, int a, int b);
+
+static bool share_host(const struct report *r, const struct run *run, int a, int b)
 {
-    return config_states_nodes(run->config) ? cluster_is_inside(&run->trainer.cluster, a, b) : !strcmp(r->hosts[a], r->hosts[b]);
+    (void)run;
+    return strcmp(r->hosts[a], r->hosts[b]) == 0;
 }
 
-static bool all_together(const struct report *r, const struct run *run)
+static bool share_node(const struct report *r, const struct run *run, int a, int b)
+{
+    return config_states_nodes(run->config) ? cluster_is_inside(&run->trainer.cluster, a, b) : share_host(r, run, a, b);
+}
+
+static bool all_together(const struct report *r, const struct run *run, nearness *together)
 {
     for (int rank = 1; rank < run->job->ranks; rank++)
         if (!together(r, run, 0, rank))
@@ -25,11 +33,12 @@ static bool all_together(const struct report *r, const struct run *run)
     return true;
 }
 
-static struct maybe between_nodes_B(const struct report *r, const struct run *run)
+/* Bytes of a step between ranks that are not. */
+static struct maybe between_B(const struct report *r, const struct run *run, nearness *together)
 {
     struct traffic t;
     double B = 0;
-    if (all_together(r, run))
+    if (all_together(r, run, together))
         return maybe(0, "");
     if (run->job->ranks > RANKS_MAX || traffic_open(&t, run->config, run->job->ranks) != STATUS_OK)
         return maybe(NAN, "too many ranks: the traffic between each two is not worked out");
@@ -50,7 +59,7 @@ static void warn_of_tensor_groups(struct report *r, const struct run *run)
         grid_coordinates(degree, order, rank, at);
         at[AXIS_TENSOR] = (at[AXIS_TENSOR] + 1) % tensor;
         const int next = grid_rank(degree, order, at);
-        if (!together(r, run, rank, next)) {
+        if (!share_node(r, run, rank, next)) {
             warn(
                 r,
                 "tensor parallel ranks %d and %d are on different nodes: every layer waits for the network between them (a smaller "
@@ -78,10 +87,10 @@ static double measured_frames_B(const struct report *r, const double *sent)
 static void fill_frames(struct report *r, const struct run *run, double measured_B)
 {
     struct result *out = &r->result;
-    const double between_B = out->comm_total.step_between_nodes_B.value * (double)run->samples.steps;
     const bool counted = isfinite(measured_B) && !run->audited;
+    const double hosts_B = counted ? between_B(r, run, share_host).value * (double)run->samples.steps : NAN;
     const char *why = counted ? "nothing was to go between hosts, or how much is not known before" : "no interface was counted";
-    const double expected_B = counted && between_B > 0 ? interface_frames_B(between_B) : NAN, ratio = measured_B / expected_B;
+    const double expected_B = hosts_B > 0 ? interface_frames_B(hosts_B) : NAN, ratio = measured_B / expected_B;
     out->comm_total.frames_B_predicted = maybe(expected_B, why);
     out->comm_total.frames_ratio = maybe(ratio, why);
     if (!counted && !run->audited && interface_name())
@@ -96,7 +105,7 @@ static void fill_frames(struct report *r, const struct run *run, double measured
 
 void fill_places(struct report *r, const struct run *run, const double *sent)
 {
-    r->result.comm_total.step_between_nodes_B = between_nodes_B(r, run);
+    r->result.comm_total.step_between_nodes_B = between_B(r, run, share_node);
     fill_frames(r, run, measured_frames_B(r, sent));
     warn_of_tensor_groups(r, run);
 }

@@ -32,7 +32,9 @@ static void without_links_there_is_a_rule_of_thumb(void **state)
         { NULL, NULL, RANKS, "doubling", "shm" },
         { NULL, NULL, 4, "doubling", "hierarchical" },
         { NULL, NULL, 1, "doubling", "ring" },
-        { "network.node_ranks=4", NULL, RANKS, "doubling", "hierarchical" },
+        { "network.node_ranks=4", NULL, 0, "doubling", "hierarchical" },
+        { "network.node_ranks=4", NULL, RANKS, "doubling", "shm" }, /* one real host */
+        { "network.node_ranks=4", "fabric.name=shaped", RANKS, "doubling", "hierarchical" },
         { "fabric.name=shaped", NULL, RANKS, "doubling", "ring" },
         { "parallel.tensor=4", NULL, 4, "doubling", "ring" },
         { "parallel.tensor=4", "parallel.order=dp-tp-pp", 4, "doubling", "shm" },

@@ -47,6 +47,16 @@ static void a_matrix_is_square_and_there_are_two(void **state)
                   "x.json: network.nodes = 4, but network.matrix.latency_s is of 2");
 }
 
+static void a_matrix_s_nodes_have_ranks(void **state)
+{
+    (void)state;
+    check_refused(
+        "{\"network\": {\"matrix\": {\"latency_s\": [[0, 1, 1], [1, 0, 1], [1, 1, 0]], "
+        "\"bandwidth_B_per_s\": [[0, 1, 1], [1, 0, 1], [1, 1, 0]]}}}",
+        "x.json: network.matrix.latency_s is of 3 nodes, but network.node_ranks = \"all\" puts all ranks on the first (fits "
+        "8 ranks: network.node_ranks = 3)");
+}
+
 static void a_link_carries_something(void **state)
 {
     (void)state;
@@ -123,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_network_has_a_place_for_every_rank),
         cmocka_unit_test(a_matrix_is_square_and_there_are_two),
+        cmocka_unit_test(a_matrix_s_nodes_have_ranks),
         cmocka_unit_test(a_link_carries_something),
         cmocka_unit_test(stragglers_are_ranks_of_the_job_and_slower),
         cmocka_unit_test(shaped_links_carry_sums_by_messages_only),

@@ -104,20 +104,23 @@ static void replicas_are_together_as_often_as_every_group_of_them_is(void **stat
     }
 }
 
-/* What is stated counts; what is seen counts where nothing is. */
-static void the_stated_network_comes_before_the_hosts_that_were_seen(void **state)
+/* Where nobody looked at hosts, on shaped links and on simulated hosts, what is stated counts; else what is seen. */
+static void the_stated_network_counts_where_messages_cross_it(void **state)
 {
     (void)state;
     struct config c;
-    const char *const stated[] = { "network.node_ranks=4" };
-    for (int n = 0; n < 2; n++) {
-        assert_int_equal(config_parse(&c, "x.json", "{}", ".", stated, n), STATUS_OK);
-        c.node_ranks_seen = 2;
-        assert_int_equal(config_settle(&c, 8), STATUS_OK);
-        assert_int_equal(places_replicas(&c, 8).g, n ? 4 : 2);
-        assert_int_equal(config_cluster(&c, 8).nodes, n ? 2 : 4);
-        config_free(&c);
-    }
+    const char *const sets[] = { "network.node_ranks=4", "fabric.name=shaped" };
+    const bool simulated = job_is_simulated();                              /* fabric shaped is refused there */
+    const int fits[][2] = { { 8, 2 }, { 4, simulated ? 4 : 2 }, { 4, 4 } }; /* not seen, seen */
+    for (int n = 0; n < 3 - simulated; n++)
+        for (int seen = 0; seen < 2; seen++) {
+            assert_int_equal(config_parse(&c, "x.json", "{}", ".", sets, n), STATUS_OK);
+            assert_int_equal(config_settle(&c, 8), STATUS_OK);
+            c.node_ranks_seen = 2 * seen;
+            assert_int_equal(places_replicas(&c, 8).g, fits[n][seen]);
+            assert_int_equal(config_cluster(&c, 8).nodes, 8 / fits[n][seen]);
+            config_free(&c);
+        }
 }
 
 /* Ranks go to hosts a and b in turn, both on one machine; rank 5 is on another. MPI itself says who has become whom. */
@@ -151,7 +154,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(ranks_dealt_in_blocks_stay_as_they_are),
         cmocka_unit_test(uneven_hosts_have_the_divisor_of_their_ranks),
         cmocka_unit_test(replicas_are_together_as_often_as_every_group_of_them_is),
-        cmocka_unit_test(the_stated_network_comes_before_the_hosts_that_were_seen),
+        cmocka_unit_test(the_stated_network_counts_where_messages_cross_it),
         cmocka_unit_test(a_job_is_renumbered_by_host_and_every_rank_knows_its_seat),
     };
     RUN_ON_ALL_RANKS(argc, argv, tests);

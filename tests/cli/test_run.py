@@ -101,7 +101,7 @@ class Run(InFolder):
 
     def test_predicted_counted_and_measured_bytes_are_equal_for_every_exchange(self):
         ways = [f"exchange.allreduce={a}" for a in ALGORITHMS]
-        ways += ["exchange.allreduce=hierarchical --set network.node_ranks=2", "exchange.reduction=tree", """exchange.compressor='{"name": "topk", "ratio": 0.05}'"""]
+        ways += ["exchange.allreduce=hierarchical --set network.node_ranks=2 --set fabric.name=shaped", "exchange.reduction=tree", """exchange.compressor='{"name": "topk", "ratio": 0.05}'"""]
         for ranks, way in [(p, w) for w in ways for p in (3, 4)]:
             with self.subTest(ranks=ranks, way=way):
                 result = self.run_ok(f"--config tiny.json --audit --set {way} --set exchange.bucket_B=20000", ranks)
@@ -122,7 +122,8 @@ class Run(InFolder):
         self.assert_refused(done, 2, 'exchange.allreduce = "shm" goes through shared memory')
 
     def test_what_auto_picked_is_in_the_result_and_is_what_ran(self):
-        for ranks, more, picked in ((4, "", "shm"), (4, "--set network.node_ranks=2", "hierarchical"), (1, "", None)):
+        narrow = "--set network.node_ranks=2 --set network.between.bandwidth_B_per_s=2e7 --set fabric.name=shaped"
+        for ranks, more, picked in ((4, "", "shm"), (4, narrow, "hierarchical"), (1, "", None)):
             with self.subTest(ranks=ranks, more=more):
                 auto = self.run_ok(f"--config tiny.json --set exchange.allreduce=auto --set exchange.bucket_B=60000 {more}", ranks)
                 gradient = next(row for row in auto["comm"] if row["name"] == "gradient")
