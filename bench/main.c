@@ -217,7 +217,7 @@ static status run_calibration(struct session *s)
     const struct options *o = &s->options;
     if (o->config || o->with.count || o->sets.count || o->explain || o->audit)
         return status_fail(STATUS_USAGE, "--calibrate goes with --out and --quiet alone: it measures the same whatever the config");
-    report_meet(&s->report, &s->job, s->job.rank, BOUND_BY_NOBODY);
+    report_meet(&s->report, &s->job, (struct seat){ .mpi_rank = s->job.rank }, BOUND_BY_NOBODY);
     return calibrate(&s->job, &s->report.environment, s->report.hosts, o->out, o->quiet);
 }
 
@@ -227,11 +227,11 @@ static status take_places(struct session *s)
     const struct environment *e = &s->report.environment;
     const struct config *c = &s->config;
     const bool neighbours = strncmp(c->parallel.order, "tp", 2) == 0; /* tensor parallel ranks */
-    const struct seat seat = places_take(&s->job, &s->config, e->host, e->machine ? e->machine : "");
+    const struct seat seat = places_take(&s->job, &s->config, e->host, e->machine ? e->machine : e->host);
     const struct seating seating = { seat.local, seat.locals, neighbours ? (int)c->parallel.tensor : 1 };
     enum binder by = BOUND_BY_NOBODY;
     TRY(status_agree(s->options.explain ? STATUS_OK : topology_bind(c->parallel.binding, &seating, &by), s->job.world));
-    report_meet(&s->report, &s->job, seat.mpi_rank, by);
+    report_meet(&s->report, &s->job, seat, by);
     return gradient_choose(&s->config, &s->job);
 }
 

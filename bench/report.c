@@ -50,10 +50,10 @@ status report_start(struct report *r, int argc, char **argv)
     return r->command ? environment_read(&r->environment) : status_fail(STATUS_FAILED, "no memory for the command line");
 }
 
-void report_meet(struct report *r, const struct job *job, int mpi_rank, enum binder bound_by)
+void report_meet(struct report *r, const struct job *job, struct seat seat, enum binder bound_by)
 {
     environment_rebound(&r->environment);
-    r->mpi_rank = mpi_rank;
+    r->seat = seat;
     r->bound_by = bound_by;
     r->hosts = job_gather_text(job, r->environment.host);
     r->cpusets = job_gather_text(job, r->environment.cpuset);
@@ -64,7 +64,7 @@ void report_meet(struct report *r, const struct job *job, int mpi_rank, enum bin
 static void fill_sent(const struct report *r, const struct run *run, double *sent)
 {
     const struct environment *e = &r->environment;
-    const double place[] = { r->mpi_rank, e->core, e->numa_node, e->package, r->bound_by };
+    const double place[] = { r->seat.mpi_rank, e->core, e->numa_node, e->package, r->bound_by };
     memcpy(sent + SENT_PLACE, place, sizeof place);
     const struct assignment *plan = &run->trainer.plan;
     for (int a = 0; a < AXIS_COUNT; a++)
@@ -158,16 +158,14 @@ static void fill_platform(struct report *r, const struct run *run)
     e->clock_offset_max_s = run->clock_offset_s;
     e->clock_uncertainty_s = run->clock_uncertainty_s;
     e->hosts = 0;
-    int here = 0;
     for (int i = 0; i < job->ranks; i++) {
         int earlier = 0;
         for (int j = 0; j < i; j++)
             earlier += !strcmp(r->hosts[i], r->hosts[j]);
         e->hosts += earlier == 0;
-        here += !strcmp(r->hosts[i], r->hosts[0]);
     }
-    e->ranks_per_core = job_is_simulated() ? NAN : here / e->cores; /* simulated hosts are not this machine */
-    e->oversubscribed = !job_is_simulated() && here > e->cores;
+    e->ranks_per_core = job_is_simulated() ? NAN : r->seat.locals / e->cores; /* simulated hosts are not this machine */
+    e->oversubscribed = !job_is_simulated() && r->seat.locals > e->cores;
     e->synchronisation = "one barrier before the first step; later steps meet in the exchange";
 }
 

@@ -2,6 +2,7 @@
 #ifndef DMLBENCH_BENCH_REPORT_H
 #define DMLBENCH_BENCH_REPORT_H
 
+#include "bench/places.h"
 #include "bench/result.h"
 #include "bench/run.h"
 #include "bench/topology.h"
@@ -18,7 +19,7 @@ struct report {
     const char *warnings[REPORT_WARNINGS_MAX];
     char warning_text[REPORT_WARNINGS_MAX][REPORT_WARNING_BYTES];
     char **hosts, **cpusets;
-    int mpi_rank; /* this one's in MPI_COMM_WORLD */
+    struct seat seat; /* of this rank */
     enum binder bound_by;
     char parameter_hash[17];
     size_t ranks;    /* whose samples are here: all, or one when the run was interrupted */
@@ -28,7 +29,7 @@ struct report {
 /* Local. At the start of the job, with r zeroed: the clock, the command line, the environment. */
 status report_start(struct report *r, int argc, char **argv);
 /* Collective, when ranks are numbered and bound. Who is where, to rank 0. */
-void report_meet(struct report *r, const struct job *job, int mpi_rank, enum binder bound_by);
+void report_meet(struct report *r, const struct job *job, struct seat seat, enum binder bound_by);
 /* Collective. Gathers everything to rank 0 and fills r->result there; `outcome` is the run's agreed status. */
 void report_gather(struct report *r, const struct run *run, status outcome);
 /* Local, rank 0. Prepares in `file` the result of a run that may not get to its end, from this rank's samples alone. */

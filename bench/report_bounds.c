@@ -21,6 +21,7 @@ status fill_bounds(struct result *out, const struct run *run)
     out->bounds.step_ratio =
         maybe(f.step_s > 0 ? out->metrics.step_s.median / f.step_s : NAN, isnan(f.step_s) ? no_step
                                                                           : f.step_s > 0  ? "no step was measured"
+                                                                          : no_pipeline   ? no_pipeline
                                                                                           : "nothing is known that takes time");
     out->bounds.compute_source = r->no_compute ? NULL : r->compute_source;
     out->bounds.network_source = r->no_network ? NULL : r->network_source;

@@ -13,7 +13,7 @@ static const char not_told[] = "the system does not tell", no_usage[] = "the sys
                   no_split[] = "there is no pipeline, or its hosts' clocks do not tell well enough when a message was sent";
 
 static const char no_rate[] = "no key and no calibration says how fast a rank computes",
-                  no_links[] = "no key and no calibration says what the links are like";
+                  no_links[] = "no key in force and no calibration says what the links are like";
 static const char not_one[] = "it may run on several";
 static const char *const meters[] = { "monitoring", "interface counters", NULL };
 static const char *const binders[] = { "nobody", "launcher", "dmlbench", NULL };
@@ -150,8 +150,10 @@ const struct field result_fields[] = {
     { "platform.l1d_B", FIELD_COUNT, AT(platform.l1d_B), not_told, .unit = "bytes", .help = "First-level data cache." },
     { "platform.l2_B", FIELD_COUNT, AT(platform.l2_B), not_told, .unit = "bytes", .help = "Second-level cache." },
     { "platform.l3_B", FIELD_COUNT, AT(platform.l3_B), not_told, .unit = "bytes", .help = "Third-level cache." },
-    { "platform.oversubscribed", FIELD_BOOL, AT(platform.oversubscribed), .help = "Whether there were more ranks than cores." },
-    { "platform.ranks_per_core", FIELD_REAL, AT(platform.ranks_per_core), not_told, .help = "Ranks per core." },
+    { "platform.oversubscribed", FIELD_BOOL, AT(platform.oversubscribed),
+      .help = "Whether rank 0's machine had more ranks than cores." },
+    { "platform.ranks_per_core", FIELD_REAL, AT(platform.ranks_per_core), not_told,
+      .help = "Ranks per core of that machine; hosts that share one (containers, network namespaces) count together." },
     { "platform.mpi_library", FIELD_TEXT, AT(platform.mpi_library), not_told, .help = "MPI library." },
     { "platform.blas_library", FIELD_TEXT, AT(platform.blas_library), not_told, .help = "BLAS library." },
     { "platform.blas_kernel", FIELD_TEXT, AT(platform.blas_kernel), not_told, .help = "Its kernel for this processor." },

@@ -177,13 +177,26 @@ static void print_mfu(const struct result *r, FILE *out)
     print_share("MFU", &r->metrics.mfu_frac, of, out);
 }
 
+/* Of what the bound is, if not of all. */
+static const char *part_of_bound(const struct result *r)
+{
+    return !isfinite(r->bounds.compute_s.value)    ? " (exchange alone: no rate of computing is known)"
+           : !isfinite(r->bounds.pipeline_s.value) ? " (computing alone: what links are like is not known)"
+           : !isfinite(r->bounds.exchange_s.value) ? " (without the exchange, whose time is not known)"
+                                                   : "";
+}
+
 static void print_bounds(const struct result *r, FILE *out)
 {
     const struct maybe *compute = &r->bounds.compute_s, *exchange = &r->bounds.exchange_s;
     char text[TEXT_BYTES];
     if (!isfinite(r->bounds.step_s.value))
         return;
-    line(out, "bound", "%s a step; it took %.3g times that", scaled(r->bounds.step_s.value, "s", text), r->bounds.step_ratio.value);
+    if (isfinite(r->bounds.step_ratio.value))
+        line(out, "bound", "%s a step; it took %.3g times that%s", scaled(r->bounds.step_s.value, "s", text),
+             r->bounds.step_ratio.value, part_of_bound(r));
+    else
+        line(out, "bound", "- (%s)", r->bounds.step_ratio.why);
     if (isfinite(compute->value))
         line(out, "  compute", "%s by %s", scaled(compute->value, "s", text), r->bounds.compute_source);
     if (isfinite(exchange->value) && exchange->value > 0)

@@ -59,6 +59,27 @@ class Bounds(InFolder):
             self.assertIsNone(bounds[name], name)
             self.assertRegex(bounds[name + "_why"], "calibration")
 
+    def test_on_real_hosts_a_stated_network_is_not_in_force(self):
+        """Two ranks on one host, which cross nothing, whatever the keys say; a calibration knows this host's links."""
+        self.write("stated.json", json.dumps({**MLP, "network": NETWORK}))
+        result = self.run_ok("--config stated.json", ranks=2)
+        self.assertIsNone(result["bounds"]["exchange_s"])
+        self.assertRegex(result["bounds"]["exchange_s_why"], r"network\.\* is not in force")
+        self.assertEqual(result["comm_total"]["step_between_nodes_B"], 0)
+        shaped = self.run_ok("--config stated.json --set fabric.name=shaped", ranks=2)
+        self.assertEqual(shaped["bounds"]["network_source"], "network keys")
+        self.assertGreater(shaped["comm_total"]["step_between_nodes_B"], 0)
+
+    def test_a_bound_says_of_what_it_is(self):
+        self.write("stated.json", json.dumps({**MLP, "network": NETWORK, "fabric": {"name": "shaped"}}))
+        for more, said in (("--set compute.rate_flop_per_s=1e9", r"bound .* it took [0-9.e+]+ times that\n"),
+                           ("", r"bound .* times that \(exchange alone: no rate of computing is known\)"),
+                           ("--set parallel.pipeline=2 --set model.layers=3", r"bound +- \(neither compute.rate_flop_per_s nor a calibration")):
+            with self.subTest(more=more):
+                done = self.dmlbench(f"--config stated.json {more} --out b.json", 2)
+                (self.folder / "b.json").unlink()
+                self.assertRegex(done.stdout, said)
+
     def test_a_bad_calibration_is_refused_before_the_run(self):
         self.write("k.json", '{"schema": "dmlbench.result"}')
         self.assert_refused(self.dmlbench("--config tiny.json --set calibration=k.json", 2), 2, "k.json: is no calibration")

@@ -209,6 +209,8 @@ class Hosts(OnHosts):
         there = json.loads((self.folder / "there.json").read_text())
         self.assertEqual(there["correctness"]["parameter_hash"], here["correctness"]["parameter_hash"])
         self.assertEqual(there["platform"]["hosts"], 4)
+        self.assertEqual(there["platform"]["ranks_per_core"], here["platform"]["ranks_per_core"])  # they share a machine
+        self.assertEqual(there["platform"]["oversubscribed"], here["platform"]["oversubscribed"])
         self.assertEqual([rank["host"] for rank in there["platform"]["ranks"]], ["host0", "host1", "host2", "host3"])
 
     def test_times_of_hosts_are_by_one_clock(self):
