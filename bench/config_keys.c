@@ -191,7 +191,8 @@ const struct entry config_entries[] = {
                .help = "Speed of a rank's matrix products, by which simulated time is charged; auto: the calibration's, else the "
                        "simulated host's." } },
     { .key = { "compute.slowdown", KEY_MATRIX, AT(charge.slowdown), "[]", 0, 1e6,
-               .help = "Stragglers, [rank, factor] each: computing takes this rank so many times as long." } },
+               .help =
+                   "Stragglers, [rank, factor] each, the factor 1 or more: computing takes this rank so many times as long." } },
     { .key = { "compute.encode_B_per_s", KEY_REAL, AT(charge.encode_B_per_s), "\"auto\"", 1, 1e18, .word = "auto",
                .unit = "bytes/s",
                .help =

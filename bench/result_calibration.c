@@ -18,18 +18,19 @@ static const size_t file_max_B = 1 << 24;
 #define AT(field) offsetof(struct measured_product, field)
 static const struct field product_fields[] = {
     { "what", FIELD_TEXT, AT(what), .help = "Product of a linear layer: forward, input gradient, weight gradient." },
-    { "m", FIELD_COUNT, AT(m), .help = "Rows of the product." },
-    { "n", FIELD_COUNT, AT(n), .help = "Its columns." },
-    { "k", FIELD_COUNT, AT(k), .help = "What is summed over." },
-    { "flop_per_s", FIELD_STATISTIC, AT(flop_per_s), .unit = "flop/s", .help = "Of one rank, while all multiply." },
+    { "m", FIELD_COUNT, AT(m), .range = FIELD_POSITIVE, .help = "Rows of the product." },
+    { "n", FIELD_COUNT, AT(n), .range = FIELD_POSITIVE, .help = "Its columns." },
+    { "k", FIELD_COUNT, AT(k), .range = FIELD_POSITIVE, .help = "What is summed over." },
+    { "flop_per_s", FIELD_STATISTIC, AT(flop_per_s), .range = FIELD_POSITIVE, .unit = "flop/s",
+      .help = "Of one rank, while all multiply." },
     { 0 },
 };
 #undef AT
 
 #define AT(field) offsetof(struct measured_message, field)
 static const struct field message_fields[] = {
-    { "size_B", FIELD_COUNT, AT(size_B), .unit = "bytes", .help = "Size of the message." },
-    { "message_s", FIELD_STATISTIC, AT(s), .unit = "seconds", .help = "Half the time there and back." },
+    { "size_B", FIELD_COUNT, AT(size_B), .range = FIELD_POSITIVE, .unit = "bytes", .help = "Size of the message." },
+    { "message_s", FIELD_STATISTIC, AT(s), .range = FIELD_POSITIVE, .unit = "seconds", .help = "Half the time there and back." },
     { 0 },
 };
 #undef AT
@@ -37,9 +38,10 @@ static const struct field message_fields[] = {
 #define AT(field) offsetof(struct measured_link, field)
 static const struct field link_fields[] = {
     { "name", FIELD_TEXT, AT(name), .choices = link_names, .help = "Between two ranks of one host, or of two." },
-    { "latency_s", FIELD_REAL, AT(fit.at_0), no_pair, .unit = "seconds",
+    { "latency_s", FIELD_REAL, AT(fit.at_0), no_pair, .range = FIELD_NOT_NEGATIVE, .unit = "seconds",
       .help = "The least time of a message is about latency_s + size_B / bandwidth_B_per_s; this by the smallest sizes," },
-    { "bandwidth_B_per_s", FIELD_REAL, AT(bandwidth_B_per_s), no_pair, .unit = "bytes/s", .help = "and this by the larger half." },
+    { "bandwidth_B_per_s", FIELD_REAL, AT(bandwidth_B_per_s), no_pair, .range = FIELD_POSITIVE, .unit = "bytes/s",
+      .help = "and this by the larger half." },
     { "residual_frac", FIELD_REAL, AT(fit.residual_frac), no_pair, .help = "Mean of the relative errors of that." },
     { "messages", FIELD_OBJECTS, AT(messages), .help = "What was measured.", .fields = message_fields,
       .stride = sizeof(struct measured_message) },
@@ -50,8 +52,10 @@ static const struct field link_fields[] = {
 #define AT(field) offsetof(struct measured_codec, field)
 static const struct field codec_fields[] = {
     { "name", FIELD_TEXT, AT(name), .help = "Compressor, with its default options." },
-    { "encode_B_per_s", FIELD_STATISTIC, AT(encode_B_per_s), .unit = "bytes/s", .help = "Bytes of floats encoded and packed." },
-    { "decode_B_per_s", FIELD_STATISTIC, AT(decode_B_per_s), .unit = "bytes/s", .help = "Bytes of floats decoded, of one code." },
+    { "encode_B_per_s", FIELD_STATISTIC, AT(encode_B_per_s), .range = FIELD_POSITIVE, .unit = "bytes/s",
+      .help = "Bytes of floats encoded and packed." },
+    { "decode_B_per_s", FIELD_STATISTIC, AT(decode_B_per_s), .range = FIELD_POSITIVE, .unit = "bytes/s",
+      .help = "Bytes of floats decoded, of one code." },
     { 0 },
 };
 #undef AT
@@ -64,8 +68,8 @@ const struct field calibration_fields[] = {
     { "tool.git_commit", FIELD_TEXT, AT(platform.git_commit), not_told, .help = "Commit it was built from." },
     { "tool.git_dirty", FIELD_BOOL, AT(platform.git_dirty), .help = "Whether the source differed from that commit." },
     { "utc", FIELD_CHARS, AT(utc), .help = "When, ISO 8601." },
-    { "ranks", FIELD_COUNT, AT(ranks), .help = "Ranks that measured at once." },
-    { "hosts", FIELD_COUNT, AT(hosts), .help = "On so many hosts." },
+    { "ranks", FIELD_COUNT, AT(ranks), .range = FIELD_POSITIVE, .help = "Ranks that measured at once." },
+    { "hosts", FIELD_COUNT, AT(hosts), .range = FIELD_POSITIVE, .help = "On so many hosts." },
     { "platform.host", FIELD_TEXT, AT(platform.host), not_told, .help = "Host of rank 0, as all that follows." },
     { "platform.cpu_model", FIELD_TEXT, AT(platform.cpu_model), not_told, .help = "Processor." },
     { "platform.cores", FIELD_COUNT, AT(platform.cores), not_told, .help = "Cores." },
@@ -75,8 +79,9 @@ const struct field calibration_fields[] = {
     { "platform.blas_kernel", FIELD_TEXT, AT(platform.blas_kernel), not_told, .help = "Its kernel for this processor." },
     { "links", FIELD_OBJECTS, AT(links), .help = "What messages take, inside a host and between two.", .fields = link_fields,
       .stride = sizeof(struct measured_link) },
-    { "memory.copy_B", FIELD_COUNT, AT(copy_B), .unit = "bytes", .help = "That a copy of memory reads, and writes." },
-    { "memory.rate_B_per_s", FIELD_STATISTIC, AT(memory_B_per_s), .unit = "bytes/s",
+    { "memory.copy_B", FIELD_COUNT, AT(copy_B), .range = FIELD_POSITIVE, .unit = "bytes",
+      .help = "That a copy of memory reads, and writes." },
+    { "memory.rate_B_per_s", FIELD_STATISTIC, AT(memory_B_per_s), .range = FIELD_POSITIVE, .unit = "bytes/s",
       .help = "Bytes read and written by it, by one rank while all copy." },
     { "sgemm", FIELD_OBJECTS, AT(products), .help = "Rates of matrix products by shape.", .fields = product_fields,
       .stride = sizeof(struct measured_product) },

@@ -36,9 +36,10 @@ struct field {
     const char *null_why;
     const char *unit, *help; /* unit NULL: none */
     const char *constant;
-    const char *const *choices; /* TEXT: the only ones, NULL-ended; NULL: any */
-    const struct field *fields; /* OBJECTS */
-    size_t stride;              /* OBJECTS: size of one struct */
+    const char *const *choices;                                   /* TEXT: the only ones, NULL-ended; NULL: any */
+    enum { FIELD_ANY, FIELD_NOT_NEGATIVE, FIELD_POSITIVE } range; /* COUNT, REAL, and the median of a STATISTIC */
+    const struct field *fields;                                   /* OBJECTS */
+    size_t stride;                                                /* OBJECTS: size of one struct */
 };
 
 extern const struct field result_fields[], calibration_fields[], statistic_fields[];

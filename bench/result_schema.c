@@ -72,6 +72,10 @@ static void write_field(struct json *w, const void *item)
     const struct field *f = item;
     const bool nullable = field_may_be_null(f);
     schema_describe(w, f->help, f->unit);
+    if (f->range != FIELD_ANY && f->kind != FIELD_STATISTIC) {
+        json_key(w, f->range == FIELD_POSITIVE ? "exclusiveMinimum" : "minimum");
+        json_number(w, 0);
+    }
     switch (f->kind) {
     case FIELD_CONSTANT:
         schema_text(w, "const", f->constant);

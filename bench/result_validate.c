@@ -121,6 +121,21 @@ static status check_text(const struct checker *c, const char *path, const struct
     return STATUS_OK;
 }
 
+static status check_range(const struct checker *c, const char *path, const struct field *f, const cJSON *v)
+{
+    char median[PATH_BYTES];
+    if (f->range == FIELD_ANY)
+        return STATUS_OK;
+    if (f->kind == FIELD_STATISTIC) {
+        snprintf(median, sizeof median, "%.200s.median", path);
+        path = median;
+        v = tree_find(v, "median");
+    }
+    if (!cJSON_IsNumber(v) || v->valuedouble > 0 || (v->valuedouble == 0 && f->range == FIELD_NOT_NEGATIVE))
+        return STATUS_OK;
+    return misfit(c, path, v, f->range == FIELD_POSITIVE ? "above 0" : "0 or more");
+}
+
 static status check_value(const struct checker *c, const char *path, const struct field *f, const cJSON *v)
 {
     switch (f->kind) {
@@ -208,6 +223,7 @@ static status check_fields(const struct checker *c, const char *prefix, const st
         if (!v)
             return status_fail(STATUS_USAGE, "%s: %s is missing", c->file, path);
         TRY(cJSON_IsNull(v) ? check_null(c, path, f, object, v) : check_value(c, path, f, v));
+        TRY(check_range(c, path, f, v));
     }
     return STATUS_OK;
 }

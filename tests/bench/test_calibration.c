@@ -157,6 +157,26 @@ static void what_is_no_calibration_is_refused_with_a_sentence(void **state)
     free(text);
 }
 
+static void a_rate_is_above_0(void **state)
+{
+    (void)state;
+    static const char *const rows[][3] = {
+        { "\"bandwidth_B_per_s\": 1", "\"bandwidth_B_per_s\":-1",
+          "k.json: links[0].bandwidth_B_per_s = -10000000000 (must be above 0)" },
+        { "\"latency_s\": 2", "\"latency_s\":-2", "k.json: links[0].latency_s = -2e-07 (must be 0 or more)" },
+        { "\"median\": 100000000000", "\"median\": 0           ", "k.json: sgemm[0].flop_per_s.median = 0 (must be above 0)" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct calibration k;
+        char *text = written(), *at = strstr(text, rows[i][0]);
+        assert_non_null(at);
+        memcpy(at, rows[i][1], strlen(rows[i][1]));
+        assert_int_equal(calibration_parse(&k, "k.json", text), STATUS_USAGE);
+        assert_string_equal(status_message(), rows[i][2]);
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +187,7 @@ int main(void)
         cmocka_unit_test(the_nearest_shape_has_the_rate),
         cmocka_unit_test(without_a_file_nothing_is_known),
         cmocka_unit_test(what_is_no_calibration_is_refused_with_a_sentence),
+        cmocka_unit_test(a_rate_is_above_0),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
