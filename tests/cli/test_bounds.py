@@ -60,7 +60,7 @@ class Bounds(InFolder):
             self.assertRegex(bounds[name + "_why"], "calibration")
 
     def test_on_real_hosts_a_stated_network_is_not_in_force(self):
-        """Two ranks on one host, which cross nothing, whatever the keys say; a calibration knows this host's links."""
+        """Two ranks on one host, which cross nothing, whatever the keys say."""
         self.write("stated.json", json.dumps({**MLP, "network": NETWORK}))
         result = self.run_ok("--config stated.json", ranks=2)
         self.assertIsNone(result["bounds"]["exchange_s"])
