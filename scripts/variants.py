@@ -14,8 +14,18 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 NEEDED = ("why", "base", "ranks", "variants")
 
 
-def fail(sentence):
-    sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {sentence}")
+def fail(sentence, status=1):
+    """2: nothing was run, because what was asked for cannot be."""
+    print(f"{pathlib.Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
+    sys.exit(status)
+
+
+def quietly(main):
+    """main()'s exit code, or what shells say of a program that Ctrl-C has ended."""
+    try:
+        return main()
+    except KeyboardInterrupt:
+        return 130
 
 
 def program(name="dmlbench"):
@@ -24,17 +34,25 @@ def program(name="dmlbench"):
     return str(built) if built.exists() else shutil.which(name) or fail(f"no {name}: run make first")
 
 
+def read_json(path):
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        fail(f"{path}: {error.strerror}", 2)
+    except ValueError as error:
+        fail(f"{path}: {error}", 2)
+
+
 def read_plan(name, example, needed=NEEDED):
     """The plan, and the path where it was found: as named, or among the example configs."""
     path = pathlib.Path(name)
     path = path if path.exists() else ROOT / "configs" / path
-    try:
-        plan = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        fail(f"{path}: {error}")
+    plan = read_json(path if path.exists() else pathlib.Path(name))
+    if not isinstance(plan, dict):
+        fail(f"{path}: is no JSON object (fits: a list of variants, such as configs/{example})", 2)
     missing = [key for key in needed if key not in plan]
     if missing:
-        fail(f"{path}: has no {missing[0]!r} (fits: a list of variants, such as configs/{example})")
+        fail(f"{path}: has no {missing[0]!r} (fits: a list of variants, such as configs/{example})", 2)
     return plan, path
 
 
@@ -43,7 +61,7 @@ def chosen(plan, path, only):
     names = list(plan["variants"])
     unknown = [name for name in only or [] if name not in names]
     if unknown:
-        fail(f"--only {unknown[0]!r} is no variant of {path.name} (fits: {', '.join(names)})")
+        fail(f"--only {unknown[0]!r} is no variant of {path.name} (fits: {', '.join(names)})", 2)
     return [name for name in names if not only or name in only or name == names[0]]
 
 

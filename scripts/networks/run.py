@@ -247,6 +247,10 @@ def as_markdown(tables, note):
     return "\n".join(lines) + "\n"
 
 
+def is_chosen(experiment, word):
+    return word in f"{experiment.name} {experiment.ranks}"
+
+
 def measure_all(bench, networks, options):
     """[(title, rows)], printed on the way."""
     tables = []
@@ -254,7 +258,7 @@ def measure_all(bench, networks, options):
         print("\n" + as_text((f"{link.rate_bit_per_s / 1e6:.0f} Mb/s, {1e3 * link.latency_s:g} ms", *HEAD[1:])), flush=True)
         rows = []
         for experiment in experiments(options.short):
-            if options.k not in f"{experiment.name} {experiment.ranks}":
+            if not is_chosen(experiment, options.k):
                 continue
             load = os.getloadavg()[0]
             cells = {network: measure(bench, network, experiment, link, options.rounds) for network in networks}
@@ -269,6 +273,22 @@ def cpu_model():
     return found[1].strip() if found else "unknown"
 
 
+def check(options):
+    """Before anything is measured."""
+    wrong = None
+    if not any(is_chosen(experiment, options.k) for experiment in experiments(options.short)):
+        wrong = f"-k {options.k}: no experiment's name has it"
+    elif options.rounds < 1:
+        wrong = f"--rounds {options.rounds}: must be 1 or more"
+    else:
+        missing = [name for name in ("dmlrun", "dmlbench", "dmlbench-sim") if not (options.build / name).exists()]
+        if missing:
+            wrong = f"--build {options.build}: has no {missing[0]} (make all sim builds it)"
+    if wrong:
+        print(f"networks: {wrong}", file=sys.stderr)
+        sys.exit(2)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", help="where make put the programs")
@@ -277,6 +297,7 @@ def main():
     parser.add_argument("--short", action="store_true")
     parser.add_argument("-k", metavar="WORD", default="", help="only experiments that contain WORD")
     options = parser.parse_args()
+    check(options)
     left_out = no_hosts()
     networks = NETWORKS[:2] if left_out else NETWORKS
     with tempfile.TemporaryDirectory(prefix="dmlbench-networks-") as folder:
@@ -285,7 +306,7 @@ def main():
             tables = measure_all(bench, networks, options)
         except Failed as failed:
             sys.exit(f"networks: {failed}")
-    rows = [row for _, rows in tables for row in rows] or sys.exit(f"networks: -k {options.k}: no experiment's name has it")
+    rows = [row for _, rows in tables for row in rows]
     loads = [row["load"] for row in rows]
     first = ", real-time priority" if os.sched_getscheduler(0) else ""
     why = f" Left out: {left_out}." if left_out else ""
@@ -301,4 +322,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -27,6 +27,23 @@ def line(flat_s, saved_bit, bandwidths=(1e7, 1e8, 1e9), noise=0.0):
     return [{**cell, "ci95_s": [cell["step_s"] * (1 - noise), cell["step_s"] * (1 + noise)]} for cell in cells]
 
 
+class Refused(InFolder):
+    def test_what_the_scripts_cannot_use_is_one_sentence(self):
+        for arguments, sentence in (("crossover no.json", "crossover: no.json: No such file"),
+                                    ("crossover tiny.json", "crossover: tiny.json: has no 'why'"),
+                                    ("crossover crossover.json --bandwidth 0", "--bandwidth 0: is no number"),
+                                    ("crossover crossover.json --rounds 0", "--rounds 0: must be 1 or more"),
+                                    ("mlsys22 no.json", "mlsys22: no.json: No such file"),
+                                    ("mlsys22 tiny.json", "mlsys22: tiny.json: is not what scripts/crossover leaves"),
+                                    ("networks/run.py -k banana", "-k banana: no experiment's name has it"),
+                                    ("networks/run.py --build no", "--build no: has no dmlrun"),
+                                    ("networks/run.py --rounds 0", "--rounds 0: must be 1 or more")):
+            script, _, rest = arguments.partition(" ")
+            done = self.command(f"{shlex.quote(str(ROOT / 'scripts' / script))} {rest}")
+            self.assertEqual((done.returncode, done.stdout, len(done.stderr.splitlines())), (2, "", 1), done.stderr)
+            self.assertIn(sentence, done.stderr)
+
+
 class Crossings(unittest.TestCase):
     def setUp(self):
         self.crossings = runpy.run_path(str(ROOT / "scripts/crossover"))["crossings"]
