@@ -122,7 +122,7 @@ class Launch(InFolder):
             out = self.folder / f"{number}.json"
             command = [BUILD / "dmlrun", "-np", "2", "--config", "tiny.json", "--set", "measure.steps=1000000", "--out", out]
             with subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-                time.sleep(3)
+                time.sleep(6)  # until it steps, also on a busy machine
                 process.send_signal(number)
                 said = process.communicate(timeout=20)[1]
             self.assertNotEqual(process.returncode, 0)
