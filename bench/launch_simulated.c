@@ -129,11 +129,33 @@ static void add_smpirun(struct command *c, int ranks, const char *platform, cons
     command_add(c, "--log=root.thres:%s", log);
 }
 
+static bool has_blanks(const char *word)
+{
+    return word[strcspn(word, " \t\n")] != 0;
+}
+
+/* A file in a folder whose name has blanks: by this process, which has the folder open as long as smpirun needs it. */
+static void name_without_blanks(char **word)
+{
+    char *slash = strrchr(*word, '/'), *other = NULL;
+    if (!slash || !has_blanks(*word) || access(*word, R_OK) != 0)
+        return;
+    *slash = 0;
+    const int folder = open(*word, O_PATH | O_DIRECTORY);
+    *slash = '/';
+    if (folder < 0 || asprintf(&other, "/proc/%ld/fd/%d%s", (long)getpid(), folder, slash) < 0)
+        return;
+    free(*word);
+    *word = other;
+}
+
 /* The script puts its words together with blanks, and takes them apart again. */
-static status check_no_blanks(const struct command *c, int first)
+static status do_without_blanks(const struct command *c, int first)
 {
     for (int i = first; i < c->count; i++)
-        if (!*c->words[i] || c->words[i][strcspn(c->words[i], " \t\n")])
+        name_without_blanks(&c->words[i]);
+    for (int i = first; i < c->count; i++)
+        if (!*c->words[i] || has_blanks(c->words[i]))
             return status_fail(STATUS_USAGE,
                                "'%s': smpirun hands on no word that is empty or has blanks (JSON needs none; a path may be "
                                "relative)",
@@ -210,7 +232,7 @@ status launch_simulated(struct command *c, const struct launch *l, struct platfo
             command_add(c, "%s", *word);
         const int first = c->count + 1;
         launch_add_program(c, program, l, is_xml(l->simulate) ? NULL : l->simulate);
-        s = check_no_blanks(c, first);
+        s = do_without_blanks(c, first);
     }
     free(program);
     return s;

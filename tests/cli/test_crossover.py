@@ -98,13 +98,13 @@ class Crossover(InFolder):
         self.assertRegex(done.stdout, r"(?m)^speedup topk at 10 Mb/s .*  WRONG  made up$")
 
     def test_bad_plans_and_runs_that_fail_are_answered_in_one_sentence(self):
-        for plan, arguments, says in (
-                ({**PLAN, "variants": {"dense": {}, "bad": {"exchange.compressor.name": "tpk"}}}, "--bandwidth 1e7", '"tpk"'),
-                ({key: value for key, value in PLAN.items() if key != "bandwidths_bit_per_s"}, "", "has no 'bandwidths_bit_per_s'"),
-                (PLAN, "--only sign", "--only 'sign' is no variant of plan.json (fits: dense, topk)")):
+        for plan, arguments, code, says in (
+                ({**PLAN, "variants": {"dense": {}, "bad": {"exchange.compressor.name": "tpk"}}}, "--bandwidth 1e7", 1, '"tpk"'),
+                ({key: value for key, value in PLAN.items() if key != "bandwidths_bit_per_s"}, "", 2, "has no 'bandwidths_bit_per_s'"),
+                (PLAN, "--only sign", 2, "--only 'sign' is no variant of plan.json (fits: dense, topk)")):
             with self.subTest(says=says):
                 done = self.crossover(plan, arguments)
-                self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done.stderr)
+                self.assertEqual((done.returncode, done.stderr.count("\n")), (code, 1), done.stderr)
                 self.assertIn(says, done.stderr)
 
 

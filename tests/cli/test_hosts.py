@@ -182,10 +182,8 @@ class Hosts(OnHosts):
 
     def test_down_all_finds_what_killed_runs_have_left(self):
         """In a mount namespace of the test's own: hosts of others stay."""
-        hosts = shlex.quote(str(HOSTS))
-        done = self.command("unshare --mount sh -c 'mount -t tmpfs tmpfs /run/netns && "
-                            f"{hosts}/up -n 1 --id a1 && {hosts}/up -n 2 --id b2 && {hosts}/list && "
-                            f"{hosts}/down --all && {hosts}/list && ip netns list'")
+        done = self.command("unshare --mount sh -c 'mount -t tmpfs tmpfs /run/netns && cd \"$0\" && ./up -n 1 --id a1 && "
+                            f"./up -n 2 --id b2 && ./list && ./down --all && ./list && ip netns list' {shlex.quote(str(HOSTS))}")
         listed = ["a1: 1 hosts, 0 processes", "b2: 2 hosts, 0 processes"]
         self.assertEqual(done.stdout.splitlines(), ["a1", "b2", *listed], done.stderr)
 

@@ -12,7 +12,7 @@ RATE = 1e13
 class Proxy(InFolder):
     def simulate(self, config, ranks, sets=()):
         words = "".join(f" --set '{s}'" for s in sets)
-        return self.command(f"{built('dmlrun')} -np {ranks} --config {config} --simulate {ROOT / 'configs/cluster-64.json'} --quiet"
+        return self.command(f"{built('dmlrun')} -np {ranks} --config {config} --simulate cluster-64.json --quiet"
                             f" --out r.json --set compute.rate_flop_per_s={RATE:g}{words}", timeout=200)
 
     def test_resnets_have_their_published_parameters_and_multiply_adds(self):
@@ -22,8 +22,8 @@ class Proxy(InFolder):
             self.assertAlmostEqual(sum(layer[3] for layer in layers) / 2e9 / multiply_adds, 1, delta=0.1)
 
     def test_a_step_takes_its_flops_and_sends_its_gradients(self):
-        config = ROOT / "configs/resnet18.json"
-        flop = [layer[3] for layer in json.loads(config.read_text())["model"]["layers"]]
+        config = "resnet18.json"
+        flop = [layer[3] for layer in json.loads((ROOT / "configs" / config).read_text())["model"]["layers"]]
         done = self.simulate(config, 4, ["batch.global=256", "exchange.overlap=false"])
         self.assertEqual(done.returncode, 0, done.stderr)
         result = json.loads((self.folder / "r.json").read_text())
