@@ -16,7 +16,7 @@
 # and it paces nothing. There is no delay but the rate's: that takes netem, which many kernels lack. Fabric shaped has them.
 
 self=$(basename "$0")
-readonly self MOST=250 FRAME_B=1514 PACKET_B=65550
+readonly self MOST=250 FRAME_B=1514 PACKET_B=65550 PATIENCE_S=10
 
 fail() { # STATUS SENTENCE
     echo "hosts/$self: $2" >&2

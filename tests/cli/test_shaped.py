@@ -70,7 +70,7 @@ class Shaped(InFolder):
         for name in ("shaped", "geo"):
             config = json.loads((ROOT / "configs" / f"{name}.json").read_text())
             self.assertTrue(config["why"])
-            self.assertEqual(self.dmlbench(f"--config {ROOT}/configs/{name}.json --explain", 8).returncode, 0)
+            self.assertEqual(self.dmlbench(f"--config {name}.json --explain", 8).returncode, 0)
         matrix = numpy.array(config["network"]["matrix"]["latency_s"])
         self.assertTrue((matrix == matrix.T).all())
         self.assertEqual(matrix[0, 1], 0.067)  # published: Oregon, Virginia
